@@ -1,0 +1,109 @@
+//! Calls of a model: `inference.request`, `inference.response`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::chat::{ChatMessage, FinishReason, ToolSpec, Usage};
+use crate::{Event, Extra, channels};
+
+/// Sampling of a model call; what is absent is left to the provider.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelParameters {
+    /// Randomness, 0 to 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Most tokens of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// What this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Command: have a model answer.
+///
+/// The envelope's id is the command's id; the result names it in `metadata.causation_id`.
+/// Text streams on the run's live stream meanwhile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InferenceRequested {
+    /// What was said, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// The tools the model may ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolSpec>,
+    /// The provider, by name; the router's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The model; the provider's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Sampling.
+    #[serde(default)]
+    pub parameters: ModelParameters,
+    /// What this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Event for InferenceRequested {
+    const TYPE: &'static str = "inference.requested";
+    const CHANNEL: &'static str = channels::INFERENCE_REQUEST;
+    const VERSION: u32 = 1;
+}
+
+/// Result: what the model said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InferenceCompleted {
+    /// The answer, with the tools it asks for.
+    pub message: ChatMessage,
+    /// Why the model stopped.
+    pub finish_reason: FinishReason,
+    /// Tokens used.
+    #[serde(default)]
+    pub usage: Usage,
+    /// The provider that answered.
+    pub provider: String,
+    /// The model that answered, as the provider names it.
+    pub model: String,
+    /// From the first byte sent to the last received, in milliseconds.
+    #[serde(default)]
+    pub duration_ms: u64,
+    /// What the provider says about the answer, such as `provider.demo: true`.
+    #[serde(default, skip_serializing_if = "Extra::is_empty")]
+    pub metadata: Extra,
+    /// What this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Event for InferenceCompleted {
+    const TYPE: &'static str = "inference.completed";
+    const CHANNEL: &'static str = channels::INFERENCE_RESPONSE;
+    const VERSION: u32 = 1;
+}
+
+/// Result: no model answered, after every retry the router makes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InferenceFailed {
+    /// A stable word: `unknown_provider`, `missing_key`, `unauthorized`, `rate_limited`,
+    /// `provider_failed`, `provider_unreachable`, `deadline_exceeded`, `cancelled`, `bad_request`,
+    /// `poisoned`.
+    pub code: String,
+    /// What happened and what to do.
+    pub detail: String,
+    /// Whether asking again later may help.
+    #[serde(default)]
+    pub retryable: bool,
+    /// The provider that failed, where one was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// What this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Event for InferenceFailed {
+    const TYPE: &'static str = "inference.failed";
+    const CHANNEL: &'static str = channels::INFERENCE_RESPONSE;
+    const VERSION: u32 = 1;
+}
