@@ -1,0 +1,182 @@
+//! Many calls, one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use nexus_contracts::{MessageId, OrgId, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+
+use super::decide::Slot;
+use super::{Claim, Claimed, Completion, rows};
+use crate::{Store, StoreError};
+
+/// Most calls in one transaction.
+const MOST: usize = 256;
+/// How often a batch is tried again because another replica made one of its rows at the same moment.
+const TRIES: usize = 16;
+
+/// The effect a call is about, as the table has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) org: String,
+    pub(super) id: String,
+}
+
+impl Key {
+    pub(super) fn new(org: OrgId, id: &MessageId) -> Self {
+        Self {
+            org: org.to_string(),
+            id: id.as_str().to_owned(),
+        }
+    }
+}
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// A call, and where its answer goes.
+pub(super) struct Request {
+    pub(super) key: Key,
+    pub(super) ask: Ask,
+}
+
+pub(super) enum Ask {
+    Claim(Claim, Reply<Claimed>),
+    Heartbeat {
+        epoch: u64,
+        until: Timestamp,
+        reply: Reply<bool>,
+    },
+    Complete {
+        epoch: u64,
+        result: Bytes,
+        now: Timestamp,
+        reply: Reply<Completion>,
+    },
+    Release {
+        epoch: u64,
+        reply: Option<Reply<bool>>,
+    },
+}
+
+/// The answer to a call, before it is known to be committed.
+enum Answer {
+    Claimed(Claimed),
+    Held(bool),
+    Completed(Completion),
+}
+
+/// Works off the queue until the last ledger is gone.
+pub(super) async fn work(store: Store, mut queue: mpsc::Receiver<Request>) {
+    let mut batch = Vec::new();
+    loop {
+        // What nobody wants any more goes into the next batch, but does not wait for one.
+        if batch.is_empty() {
+            queue.recv_many(&mut batch, MOST).await;
+        } else {
+            while batch.len() < MOST
+                && let Ok(request) = queue.try_recv()
+            {
+                batch.push(request);
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        batch = perform(&store, std::mem::take(&mut batch)).await;
+    }
+}
+
+/// Performs a batch; gives back what has to be done next.
+async fn perform(store: &Store, mut batch: Vec<Request>) -> Vec<Request> {
+    // A caller that is gone will not perform what it claims.
+    batch.retain(|request| !matches!(&request.ask, Ask::Claim(_, reply) if reply.is_closed()));
+    match attempt(store, &batch).await {
+        Ok(answers) => {
+            let pairs = batch.into_iter().zip(answers);
+            pairs
+                .filter_map(|(request, answer)| settle(request, answer))
+                .collect()
+        }
+        Err(error) => {
+            for request in batch {
+                fail(request, &error);
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Decides and stores, in one transaction. Nothing is told to anybody here.
+async fn attempt(store: &Store, batch: &[Request]) -> Result<Vec<Answer>, StoreError> {
+    let keys: BTreeSet<&Key> = batch.iter().map(|request| &request.key).collect();
+    for _ in 0..TRIES {
+        let tx = store.begin_shared().await?;
+        let mut slots = rows::load(&tx, keys.iter().copied()).await?;
+        let answers = batch
+            .iter()
+            .map(|request| decide(&mut slots, request))
+            .collect();
+        if rows::store(&tx, slots).await? {
+            tx.commit().await?;
+            return Ok(answers);
+        }
+    }
+    Err(StoreError::Contended { tries: TRIES })
+}
+
+fn decide(slots: &mut BTreeMap<Key, Slot>, request: &Request) -> Answer {
+    let slot = slots.entry(request.key.clone()).or_default();
+    match &request.ask {
+        Ask::Claim(claim, _) => Answer::Claimed(slot.claim(claim)),
+        Ask::Heartbeat { epoch, until, .. } => Answer::Held(slot.heartbeat(*epoch, *until)),
+        Ask::Complete {
+            epoch, result, now, ..
+        } => Answer::Completed(slot.complete(*epoch, result.clone(), *now)),
+        Ask::Release { epoch, .. } => Answer::Held(slot.release(*epoch)),
+    }
+}
+
+/// Tells the caller. One that went away after it was given the right to run gives it back: else an
+/// effect that nobody performed would be busy until its lease ends, and unknown after that.
+fn settle(request: Request, answer: Answer) -> Option<Request> {
+    let Request { key, ask } = request;
+    match (ask, answer) {
+        (Ask::Claim(_, reply), Answer::Claimed(claimed)) => {
+            let unheard = reply.send(Ok(claimed)).err()?.ok()?;
+            let Claimed::Run { epoch, .. } = unheard else {
+                return None;
+            };
+            return Some(Request {
+                key,
+                ask: Ask::Release { epoch, reply: None },
+            });
+        }
+        (Ask::Heartbeat { reply, .. }, Answer::Held(held)) => drop(reply.send(Ok(held))),
+        (Ask::Complete { reply, .. }, Answer::Completed(done)) => drop(reply.send(Ok(done))),
+        (
+            Ask::Release {
+                reply: Some(reply), ..
+            },
+            Answer::Held(held),
+        ) => {
+            drop(reply.send(Ok(held)));
+        }
+        // A release that nobody waits for; the other pairs are never made.
+        _ => {}
+    }
+    None
+}
+
+fn fail(request: Request, error: &StoreError) {
+    match request.ask {
+        Ask::Claim(_, reply) => drop(reply.send(Err(error.clone()))),
+        Ask::Heartbeat { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Ask::Complete { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Ask::Release {
+            reply: Some(reply), ..
+        } => drop(reply.send(Err(error.clone()))),
+        Ask::Release { reply: None, epoch } => {
+            tracing::warn!(%error, epoch, "a claim nobody uses stays until its lease ends");
+        }
+    }
+}

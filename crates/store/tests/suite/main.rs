@@ -1,0 +1,67 @@
+//! The store's properties, each on every database.
+
+mod crash;
+mod fixture;
+mod ledger;
+mod migrations;
+mod postgres;
+mod transactions;
+
+/// Makes a test of every case on every database.
+macro_rules! on_every_database {
+    ($($room:ident: $($case:ident)*;)*) => {
+        mod sqlite {
+            $(mod $room { $(
+                #[tokio::test]
+                async fn $case() -> anyhow::Result<()> {
+                    crate::$room::$case(&crate::fixture::Fixture::sqlite()?).await
+                }
+            )* })*
+        }
+        mod postgresql {
+            $(mod $room { $(
+                #[tokio::test]
+                async fn $case() -> anyhow::Result<()> {
+                    crate::$room::$case(&crate::fixture::Fixture::postgres().await?).await
+                }
+            )* })*
+        }
+    };
+}
+
+on_every_database! {
+    transactions:
+        a_dropped_transaction_leaves_nothing
+        a_committed_one_is_there_after_reopening
+        a_cancelled_begin_swallows_no_commit
+        statements_must_bind_their_organisation
+        one_commit_holds_many_organisations
+        a_read_transaction_sees_one_state_and_cannot_write
+        writers_do_not_lose_each_others_updates
+        many_rows_go_in_few_statements
+        errors_say_what_helps
+        a_closed_store_says_so;
+    migrations:
+        opening_again_changes_nothing
+        new_migrations_are_added_to_old_ones
+        a_changed_migration_is_refused
+        a_newer_database_is_refused
+        a_failing_migration_leaves_nothing
+        replicas_may_open_at_once
+        numbers_must_follow_each_other;
+    ledger:
+        the_first_claim_runs_and_the_result_is_repeated
+        while_somebody_is_at_it_others_hear_busy
+        a_lease_that_ends_runs_again_unless_at_most_once
+        a_heartbeat_keeps_a_claim
+        a_stale_worker_cannot_store
+        a_released_claim_runs_again_at_once
+        organisations_do_not_share_effects
+        pruning_forgets_what_is_over
+        a_hundred_claims_of_one_effect_run_once
+        two_replicas_never_both_run
+        a_caller_that_went_away_leaves_no_claim
+        a_result_too_large_is_refused_alone;
+    crash:
+        a_killed_worker_leaves_what_its_classes_promise;
+}
