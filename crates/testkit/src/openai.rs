@@ -1,0 +1,7 @@
+//! A server that speaks as an OpenAI-compatible one does, from scripts.
+
+mod script;
+mod server;
+
+pub use script::{Gate, Script, ToolCall};
+pub use server::{FakeOpenAi, Received};
