@@ -1,0 +1,165 @@
+//! Settling: one task per loop carries out every decision, many in one call.
+
+use std::sync::Arc;
+
+use nexus_bus::{Bus, BusError, GroupSettler, Settlement};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::leases::Leases;
+use super::measure::{Kind, Meters};
+use super::reply::Reply;
+use crate::Deps;
+use crate::outage::Outage;
+
+/// Most settlements of one call.
+const MOST: usize = 256;
+
+/// A settlement on its way, with what is given free once it is carried out.
+pub(super) struct Decided {
+    pub(super) settlement: Settlement,
+    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) kind: Kind,
+    pub(super) reply: Option<Reply>,
+}
+
+impl Decided {
+    pub(super) const fn new(
+        settlement: Settlement,
+        permit: OwnedSemaphorePermit,
+        kind: Kind,
+    ) -> Self {
+        Self { settlement, permit, kind, reply: None }
+    }
+}
+
+/// The half of a decision that stays here while the settlement is out.
+struct Aside {
+    permit: OwnedSemaphorePermit,
+    kind: Kind,
+    reply: Option<Reply>,
+}
+
+/// The settling part of a loop.
+pub(super) struct Settling {
+    bus: Bus,
+    leases: Leases,
+    meters: Arc<Meters>,
+    settler: Arc<dyn GroupSettler>,
+    abandoned: CancellationToken,
+    outage: Outage,
+    failed: Vec<Decided>,
+    again_at: Instant,
+    replies: JoinSet<()>,
+}
+
+impl Settling {
+    pub(super) fn new(
+        deps: &Deps,
+        leases: Leases,
+        meters: Arc<Meters>,
+        settler: Arc<dyn GroupSettler>,
+        outage: Outage,
+    ) -> Self {
+        Self {
+            bus: deps.bus.clone(),
+            leases,
+            meters,
+            settler,
+            abandoned: deps.tasks.abandoned().clone(),
+            outage,
+            failed: Vec::new(),
+            again_at: Instant::now(),
+            replies: JoinSet::new(),
+        }
+    }
+
+    /// Settles what comes until nothing more can come. What fails is tried again beside what is
+    /// new, until its lease is lost or the grace of shutdown is over.
+    pub(super) async fn run(mut self, mut decisions: mpsc::UnboundedReceiver<Decided>) {
+        let mut fresh = Vec::with_capacity(MOST);
+        let mut open = true;
+        while open || !self.failed.is_empty() {
+            tokio::select! {
+                biased;
+                count = decisions.recv_many(&mut fresh, MOST), if open => open = count > 0,
+                () = tokio::time::sleep_until(self.again_at), if !self.failed.is_empty() => {
+                    fresh.append(&mut self.failed);
+                }
+                () = self.abandoned.cancelled(), if !open => break,
+            }
+            self.settle(&mut fresh).await;
+        }
+        self.finish().await;
+    }
+
+    async fn finish(mut self) {
+        let left = self.failed.len();
+        if left > 0 {
+            tracing::warn!(left, "messages could not be settled in time; they will come again");
+        }
+        while self.replies.join_next().await.is_some() {}
+    }
+
+    async fn settle(&mut self, decided: &mut Vec<Decided>) {
+        let mut batch = Vec::with_capacity(decided.len());
+        let mut aside = Vec::with_capacity(decided.len());
+        for Decided { settlement, permit, kind, reply } in decided.drain(..) {
+            if self.leases.holds(&settlement.leased.token) {
+                batch.push(settlement);
+                aside.push(Aside { permit, kind, reply });
+            } else {
+                // Another worker owns it and will come to the same outcome under the same ids.
+                self.meters.count(Kind::Lost);
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let results = self.settler.settle(&batch).await;
+        let mut failing = None;
+        let pairs = batch.into_iter().zip(aside).zip(results);
+        for ((settlement, Aside { permit, kind, reply }), result) in pairs {
+            match result {
+                Ok(()) => {
+                    let decided = Decided { settlement, permit, kind, reply };
+                    self.settled(decided);
+                }
+                Err(error) if error.is_transient() => {
+                    self.failed.push(Decided { settlement, permit, kind, reply });
+                    failing = Some(error);
+                }
+                Err(error) => self.give_up(&settlement, &error),
+            }
+        }
+        self.pace(failing);
+    }
+
+    fn settled(&mut self, decided: Decided) {
+        self.leases.release(&decided.settlement.leased.token);
+        self.meters.count(decided.kind);
+        if let Some(reply) = decided.reply {
+            let bus = self.bus.clone();
+            self.replies.spawn(async move { reply.send(&bus).await });
+        }
+        while self.replies.try_join_next().is_some() {}
+    }
+
+    /// It would fail again. Its lease is let go, so that it comes back and counts as tried.
+    fn give_up(&self, settlement: &Settlement, error: &BusError) {
+        let entry = settlement.leased.entry.id;
+        tracing::error!(%entry, %error, "a message could not be settled; it will come again");
+        self.leases.release(&settlement.leased.token);
+        self.meters.count(Kind::Lost);
+    }
+
+    fn pace(&mut self, failing: Option<BusError>) {
+        match failing {
+            None if self.failed.is_empty() => self.outage.worked(),
+            None => {}
+            Some(error) => self.again_at = Instant::now() + self.outage.failed(&error),
+        }
+    }
+}

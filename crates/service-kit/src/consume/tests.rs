@@ -1,0 +1,6 @@
+mod batches;
+mod poison;
+mod rig;
+mod settling;
+mod stopping;
+mod working;

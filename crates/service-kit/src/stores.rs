@@ -1,0 +1,88 @@
+//! The databases of a node: one per service, opened by the service with its own migrations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexus_store::{Migration, Store, StoreError, StoreUrl};
+use parking_lot::Mutex;
+
+use crate::outage::Outage;
+use crate::{Clock, Health};
+
+/// How long a store has to come free.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Opens stores, and closes them with the node. Cheap to clone.
+#[derive(Clone)]
+pub struct Stores {
+    url: Arc<StoreUrl>,
+    health: Health,
+    open: Arc<Mutex<Vec<Store>>>,
+}
+
+impl Stores {
+    /// Stores at this address; `sqlite:<folder>`, `sqlite::memory:` or `postgres://…`.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`] when it is none of these.
+    pub fn new(url: &str) -> Result<Self, StoreError> {
+        Ok(Self { url: Arc::new(url.parse()?), health: Health::default(), open: Arc::default() })
+    }
+
+    /// The same, telling `health` about a database that is away.
+    pub(crate) fn reporting_to(self, health: Health) -> Self {
+        Self { health, ..self }
+    }
+
+    /// The address; shown without its password.
+    #[must_use]
+    pub fn url(&self) -> &StoreUrl {
+        &self.url
+    }
+
+    /// Opens the database of a service and brings it up to date. While the database is away this
+    /// keeps trying, and `/readyz` says so.
+    ///
+    /// # Errors
+    /// What trying again does not help.
+    pub async fn open(
+        &self,
+        service: &'static str,
+        migrations: &'static [Migration],
+    ) -> Result<Store, StoreError> {
+        let component = self.health.component(format!("store:{service}"));
+        let what = format!("opening the database of {service}");
+        let mut outage = Outage::new(&Clock::system(), what).shown_in(component);
+        loop {
+            match Store::open(&self.url, service, migrations).await {
+                Ok(store) => {
+                    outage.worked();
+                    self.open.lock().push(store.clone());
+                    return Ok(store);
+                }
+                Err(error) if error.is_transient() => {
+                    tokio::time::sleep(outage.failed(&error)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Closes what was opened; what was committed is on disk.
+    pub(crate) async fn close(&self) {
+        let open = std::mem::take(&mut *self.open.lock());
+        for store in open {
+            let service = store.service();
+            if let Err(why) = close(&store).await {
+                tracing::warn!(service, why, "a store did not close in good order");
+            }
+        }
+    }
+}
+
+async fn close(store: &Store) -> Result<(), String> {
+    match tokio::time::timeout(CLOSING, store.close()).await {
+        Ok(closed) => closed.map_err(|error| error.to_string()),
+        Err(_) => Err("it is still in use and was left open".to_owned()),
+    }
+}
