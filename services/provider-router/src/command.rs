@@ -1,0 +1,116 @@
+//! A command as it came, and the result that answers it.
+
+use std::time::Duration;
+
+use nexus_bus::Outgoing;
+use nexus_contracts::events::{Event, InferenceCompleted, InferenceFailed, InferenceRequested};
+use nexus_contracts::{
+    ContractError, Envelope, Extra, MessageId, Metadata, OrgId, Timestamp, channels,
+};
+use nexus_service_kit::outgoing;
+
+use crate::provider::ProviderFailure;
+
+/// What a command is told apart by, besides what it asks.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Its id.
+    pub id: MessageId,
+    /// The tenant.
+    pub org: OrgId,
+    /// After this moment it is refused.
+    pub deadline: Timestamp,
+    /// What it asks.
+    pub asked: InferenceRequested,
+}
+
+/// Why an envelope is no command this service can carry out. Permanent.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It is not readable, or another event.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// It does not say whose it is.
+    #[error("`metadata.org_id` is missing; every command belongs to an organisation")]
+    NoOrganisation,
+}
+
+impl Command {
+    /// Reads an envelope; one that names no deadline has `timeout` from now on.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn read(
+        envelope: &Envelope,
+        now: Timestamp,
+        timeout: Duration,
+    ) -> Result<Self, CommandError> {
+        let asked = envelope.decode::<InferenceRequested>()?;
+        let org = envelope
+            .metadata
+            .org_id
+            .ok_or(CommandError::NoOrganisation)?;
+        let timeout = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let deadline = envelope
+            .metadata
+            .deadline
+            .unwrap_or_else(|| now.plus_millis(timeout));
+        Ok(Self {
+            id: envelope.id.clone(),
+            org,
+            deadline,
+            asked,
+        })
+    }
+}
+
+/// What answers a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The model answered.
+    Completed(Box<InferenceCompleted>),
+    /// It did not.
+    Failed(InferenceFailed),
+}
+
+impl Reply {
+    /// The failure of a provider, in the words of the contract.
+    #[must_use]
+    pub fn failed(failure: &ProviderFailure, provider: Option<&str>) -> Self {
+        Self::Failed(InferenceFailed {
+            code: failure.class.code().to_owned(),
+            detail: failure.detail.clone(),
+            retryable: failure.class.is_transient(),
+            provider: provider.map(str::to_owned),
+            extra: Extra::new(),
+        })
+    }
+
+    /// The record that carries it. Its id follows from the command's, so that every repetition
+    /// has the same one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn record(&self, command: &Envelope, now: Timestamp) -> Result<Outgoing, ContractError> {
+        match self {
+            Self::Completed(completed) => record(command, now, completed.as_ref()),
+            Self::Failed(failed) => record(command, now, failed),
+        }
+    }
+}
+
+fn record<E: Event>(
+    command: &Envelope,
+    now: Timestamp,
+    event: &E,
+) -> Result<Outgoing, ContractError> {
+    let metadata = Metadata {
+        causation_id: Some(command.id.clone()),
+        ..command.metadata.clone()
+    };
+    let mut envelope = Envelope::new(command.id.result("inference"), now, event)?
+        .correlated(command.correlation_id.clone())
+        .with_metadata(metadata);
+    envelope.traceparent.clone_from(&command.traceparent);
+    Ok(outgoing(channels::INFERENCE_RESPONSE, &envelope))
+}

@@ -1,0 +1,302 @@
+//! A command in, its result out: claimed in the ledger first, so that it is paid for once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nexus_bus::{Bus, Outgoing};
+use nexus_contracts::events::InferenceCompleted;
+use nexus_contracts::live::Cancelled;
+use nexus_contracts::{Extra, Timestamp};
+use nexus_service_kit::{Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView};
+use nexus_store::{Claim, Claimed, Completion, EffectClass, Ledger};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::attempts::{Attempts, Question, ask};
+use crate::command::{Command, Reply};
+use crate::config::Config;
+use crate::live::{Live, Telling, Texts};
+use crate::metrics;
+use crate::provider::{ChatRequest, FailureClass, Provider, ProviderFailure};
+use crate::registry::{Configured, Registry};
+use crate::stored;
+use crate::watch::{Stop, Watch};
+
+/// How long a command waits when the database cannot be asked.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Shortest wait for a claim somebody else holds.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+
+/// Carries out `inference.requested`.
+pub struct Router {
+    /// The providers.
+    pub registry: Arc<Registry>,
+    /// What was carried out already.
+    pub ledger: Ledger,
+    /// The bus, for the live streams.
+    pub bus: Bus,
+    /// The time.
+    pub clock: Clock,
+    /// The runs people no longer want.
+    pub cancelled: TableView<Cancelled>,
+    /// See [`Config`].
+    pub config: Config,
+}
+
+/// What became of a claimed command.
+struct Done {
+    reply: Reply,
+    /// Whether repetitions get the same; if not, they run anew.
+    keep: bool,
+}
+
+#[async_trait]
+impl Handler for Router {
+    async fn handle(&self, message: Message) -> Outcome {
+        let now = self.clock.now();
+        let command = Command::read(&message.envelope, now, self.config.timeout)
+            .map_err(|error| Failure::reject(error.to_string()))?;
+        match self.ledger.claim(self.claim(&command, now)).await {
+            Ok(Claimed::Run { epoch, attempt }) => {
+                let again = attempt > 1 || message.attempts > 1;
+                let telling = if again {
+                    Telling::Again
+                } else {
+                    Telling::First
+                };
+                self.carry_out(&message, command, epoch, telling).await
+            }
+            Ok(Claimed::Done { result }) => repeat(&result),
+            Ok(Claimed::Busy { until }) => {
+                let left = u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0);
+                let wait = Duration::from_millis(left).max(SHORTEST_WAIT);
+                Err(Failure::wait(
+                    wait,
+                    "another worker has claimed this command",
+                ))
+            }
+            // Only effects that may happen at most once become unknown.
+            Ok(Claimed::Unknown) => Err(Failure::reject("the ledger has lost this command")),
+            Err(error) => Err(Failure::wait(STORE_PAUSE, error.to_string())),
+        }
+    }
+
+    fn on_dead(&self, letter: &DeadLetter) -> Vec<Outgoing> {
+        let Some(envelope) = &letter.envelope else {
+            return Vec::new();
+        };
+        let code = if letter.code == "rejected" {
+            "bad_request"
+        } else {
+            "poisoned"
+        };
+        let detail = format!("the command was given up: {}", letter.reason);
+        let failed = nexus_contracts::events::InferenceFailed {
+            code: code.to_owned(),
+            detail,
+            retryable: false,
+            provider: None,
+            extra: Extra::new(),
+        };
+        match Reply::Failed(failed).record(envelope, self.clock.now()) {
+            Ok(result) => vec![result],
+            Err(error) => {
+                tracing::error!(id = %envelope.id, %error, "a failure could not be written");
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Router {
+    fn claim(&self, command: &Command, now: Timestamp) -> Claim {
+        let kept = i64::try_from(self.config.ledger_retention.as_millis()).unwrap_or(i64::MAX);
+        Claim {
+            org: command.org,
+            id: command.id.clone(),
+            class: EffectClass::Inference,
+            now,
+            lease: self.config.lease,
+            expires_at: command.deadline.max(now).plus_millis(kept),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        message: &Message,
+        mut command: Command,
+        epoch: u64,
+        telling: Telling,
+    ) -> Outcome {
+        let asked = std::mem::take(&mut command.asked.messages);
+        let mut live = Live::new(self.bus.clone(), &message.envelope.metadata, telling);
+        let (texts, mut heard) = mpsc::unbounded_channel();
+        let watch = Watch {
+            message,
+            command: &command,
+            epoch,
+            ledger: &self.ledger,
+            clock: &self.clock,
+            lease: self.config.lease,
+            cancelled: &self.cancelled,
+        };
+        let call = self.call(&command, asked, Texts(texts));
+        let done = match watch.over(call, &mut heard, &mut live).await {
+            Ok(done) => done,
+            Err(Stop::Cancelled) => Done {
+                reply: cancelled(),
+                keep: true,
+            },
+            Err(Stop::Lost) => {
+                self.release(&command, epoch).await;
+                return Err(Failure::wait(
+                    SHORTEST_WAIT,
+                    "another worker owns this command now",
+                ));
+            }
+        };
+        let rest: String = std::iter::from_fn(|| heard.try_recv().ok()).collect();
+        let ((), outcome) = tokio::join!(
+            live.finish(&rest),
+            self.settle(message, &command, epoch, done)
+        );
+        outcome
+    }
+
+    /// Asks the provider, unless there is a reason not to.
+    async fn call(
+        &self,
+        command: &Command,
+        messages: Vec<nexus_contracts::chat::ChatMessage>,
+        mut texts: Texts,
+    ) -> Done {
+        let asked = &command.asked;
+        let (configured, provider) = match self.choose(command) {
+            Ok(chosen) => chosen,
+            Err(failure) => {
+                let reply = Reply::failed(&failure, asked.provider.as_deref());
+                return Done { reply, keep: true };
+            }
+        };
+        let request = ChatRequest {
+            id: command.id.as_str().to_owned(),
+            model: asked
+                .model
+                .as_deref()
+                .unwrap_or(&configured.model)
+                .to_owned(),
+            messages,
+            tools: asked.tools.clone(),
+            parameters: asked.parameters.clone(),
+        };
+        let left = command.deadline.as_millis() - self.clock.now().as_millis();
+        let began = Instant::now();
+        let question = Question {
+            provider,
+            name: &configured.name,
+            request: &request,
+            policy: &self.config.retries,
+            until: began + Duration::from_millis(u64::try_from(left).unwrap_or(0)),
+        };
+        let attempts = ask(&question, &mut texts).await;
+        metrics::called(configured, &request.model, &attempts, began.elapsed());
+        done(configured, request.model, attempts, began.elapsed())
+    }
+
+    fn choose(&self, command: &Command) -> Result<(&Configured, &dyn Provider), ProviderFailure> {
+        if command.deadline <= self.clock.now() {
+            let detail = format!(
+                "the deadline, {}, was over before the call began",
+                command.deadline
+            );
+            return Err(ProviderFailure::new(FailureClass::DeadlineExceeded, detail));
+        }
+        let configured = self.registry.find(command.asked.provider.as_deref())?;
+        let provider = configured.provider.as_deref().map_err(Clone::clone)?;
+        Ok((configured, provider))
+    }
+
+    /// Stores a result, or gives the claim back; then the result may be published.
+    async fn settle(
+        &self,
+        message: &Message,
+        command: &Command,
+        epoch: u64,
+        done: Done,
+    ) -> Outcome {
+        let now = self.clock.now();
+        let result = done
+            .reply
+            .record(&message.envelope, now)
+            .map_err(unwritable)?;
+        if !done.keep {
+            self.release(command, epoch).await;
+            return Ok(vec![result]);
+        }
+        let bytes = stored::encode(&result).map_err(unwritable)?;
+        match self
+            .ledger
+            .complete(command.org, &command.id, epoch, bytes, now)
+            .await
+        {
+            Ok(Completion::Stored) => Ok(vec![result]),
+            Ok(Completion::Superseded {
+                result: Some(theirs),
+            }) => repeat(&theirs),
+            Ok(Completion::Superseded { result: None }) => Err(Failure::wait(
+                SHORTEST_WAIT,
+                "another worker answers this command",
+            )),
+            Err(error) => {
+                // The answer is paid for. Told without being stored, at worst it is paid twice.
+                tracing::warn!(id = %command.id, %error, "a result could not be stored");
+                Ok(vec![result])
+            }
+        }
+    }
+
+    async fn release(&self, command: &Command, epoch: u64) {
+        if let Err(error) = self.ledger.release(command.org, &command.id, epoch).await {
+            tracing::warn!(id = %command.id, %error, "a claim could not be given back; it ends by itself");
+        }
+    }
+}
+
+fn done(configured: &Configured, model: String, attempts: Attempts, took: Duration) -> Done {
+    let keep = !attempts.may_run_again();
+    let reply = match attempts.outcome {
+        Ok(answer) => Reply::Completed(Box::new(InferenceCompleted {
+            message: answer.message,
+            finish_reason: answer.finish_reason,
+            usage: answer.usage,
+            provider: configured.name.to_string(),
+            model: answer.model.unwrap_or(model),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            metadata: answer.metadata,
+            extra: Extra::new(),
+        })),
+        Err(failure) => Reply::failed(&failure, Some(&configured.name)),
+    };
+    Done { reply, keep }
+}
+
+fn cancelled() -> Reply {
+    let failure = ProviderFailure::new(FailureClass::Cancelled, "the run was cancelled");
+    Reply::failed(&failure, None)
+}
+
+fn unwritable(error: impl std::fmt::Display) -> Failure {
+    Failure::reject(format!("the result cannot be written: {error}"))
+}
+
+/// The stored result once more, byte for byte.
+fn repeat(result: &[u8]) -> Outcome {
+    match stored::decode(result) {
+        Ok(result) => Ok(vec![result]),
+        Err(error) => Err(Failure::reject(format!(
+            "the stored result is unreadable: {error}"
+        ))),
+    }
+}

@@ -1,0 +1,11 @@
+//! The provider router as a process of its own.
+
+use std::process::ExitCode;
+
+use nexus_provider_router::{DEFAULT_CONFIG, NAME, service};
+
+fn main() -> ExitCode {
+    nexus_service_kit::main_of(NAME, |source| {
+        Ok(service(source.section(NAME, DEFAULT_CONFIG)?))
+    })
+}

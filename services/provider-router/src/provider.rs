@@ -1,0 +1,95 @@
+//! What a provider is: something that answers a chat request, streaming.
+//!
+//! A new kind of provider is one file here that ends in a [`ProviderType`], and one line in [`TYPES`].
+
+pub mod demo;
+pub mod failure;
+pub mod openai;
+pub mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nexus_contracts::chat::{ChatMessage, ToolSpec};
+use nexus_contracts::events::ModelParameters;
+use secrecy::SecretString;
+
+use crate::assembler::Answer;
+use crate::registry::file::ProviderSettings;
+
+pub use failure::{FailureClass, ProviderFailure};
+
+/// Every kind of provider there is.
+pub const TYPES: &[ProviderType] = &[demo::TYPE, openai::TYPE];
+
+/// A kind of provider, as `type` names it in `providers.yaml`.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderType {
+    /// The word in `type`.
+    pub name: &'static str,
+    /// Whether its answers are made up without a model.
+    pub demo: bool,
+    /// The model that answers when the file names none.
+    pub default_model: &'static str,
+    /// The variable that holds the key when the file names none; `None` when it needs no key.
+    pub api_key_env: Option<&'static str>,
+    /// Makes one. Reaches no network.
+    pub build: fn(&Setup<'_>) -> Result<Arc<dyn Provider>, ProviderFailure>,
+}
+
+/// What a provider is made from.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// Its name in `providers.yaml`.
+    pub name: &'a str,
+    /// Its settings there.
+    pub settings: &'a ProviderSettings,
+    /// Its key, where it needs one.
+    pub api_key: Option<SecretString>,
+}
+
+/// One question to a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatRequest {
+    /// Names the request; the same for every attempt.
+    pub id: String,
+    /// The model.
+    pub model: String,
+    /// What was said, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// The tools it may ask for.
+    pub tools: Vec<ToolSpec>,
+    /// Sampling.
+    pub parameters: ModelParameters,
+}
+
+/// Hears the text of an answer as it comes.
+#[async_trait]
+pub trait DeltaSink: Send {
+    /// The next piece; never empty.
+    async fn delta(&mut self, text: &str);
+}
+
+/// Something that answers chat requests.
+///
+/// Dropping the future of a call ends the call, the connection to the upstream included. A
+/// provider never tries again by itself: the one retry loop is [`crate::attempts`].
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Answers. Text goes to `sink` as it comes and stands in the answer once more.
+    ///
+    /// # Errors
+    /// [`ProviderFailure`]; what the sink has heard by then is to be forgotten.
+    async fn chat(
+        &self,
+        request: &ChatRequest,
+        sink: &mut dyn DeltaSink,
+    ) -> Result<Answer, ProviderFailure>;
+
+    /// Looks whether it can be reached and takes the key, without paying for an answer. Returns
+    /// what was found, in words.
+    ///
+    /// # Errors
+    /// [`ProviderFailure`] that says what to do.
+    async fn probe(&self) -> Result<String, ProviderFailure>;
+}

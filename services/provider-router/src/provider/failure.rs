@@ -1,0 +1,265 @@
+//! Why a provider did not answer, in classes that callers act on.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::assembler::{WireError, excerpt, reported};
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// No provider of this name is configured.
+    UnknownProvider,
+    /// The variable with the key is not set.
+    MissingKey,
+    /// The provider refuses the key.
+    Unauthorized,
+    /// The provider does not have the model, or the address is wrong.
+    UnknownModel,
+    /// The provider refuses the request as it is.
+    BadRequest,
+    /// Too many requests; later ones may pass.
+    RateLimited,
+    /// The account's budget is used up; waiting does not help.
+    QuotaExceeded,
+    /// The provider failed on its side.
+    Unavailable,
+    /// No connection.
+    Unreachable,
+    /// It was silent for too long.
+    TimedOut,
+    /// The answer broke off.
+    Interrupted,
+    /// The answer cannot be read.
+    Garbled,
+    /// The command's deadline passed.
+    DeadlineExceeded,
+    /// A person no longer wants the answer.
+    Cancelled,
+}
+
+impl FailureClass {
+    /// The stable word in `inference.failed`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UnknownProvider => "unknown_provider",
+            Self::MissingKey => "missing_key",
+            Self::Unauthorized => "unauthorized",
+            Self::UnknownModel => "unknown_model",
+            Self::BadRequest => "bad_request",
+            Self::RateLimited | Self::QuotaExceeded => "rate_limited",
+            Self::Unreachable => "provider_unreachable",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Cancelled => "cancelled",
+            Self::Unavailable | Self::TimedOut | Self::Interrupted | Self::Garbled => {
+                "provider_failed"
+            }
+        }
+    }
+
+    /// Whether the same request may pass later.
+    #[must_use]
+    pub const fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::Unavailable
+                | Self::Unreachable
+                | Self::TimedOut
+                | Self::Interrupted
+        )
+    }
+}
+
+/// A failure: its class, and what happened and what to do in words without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ProviderFailure {
+    /// What kind.
+    pub class: FailureClass,
+    /// What happened and what to do.
+    pub detail: String,
+    /// How long the provider asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl ProviderFailure {
+    /// A failure of this class.
+    #[must_use]
+    pub fn new(class: FailureClass, detail: impl Into<String>) -> Self {
+        Self {
+            class,
+            detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    /// What an HTTP answer other than success means. `who` is the provider's name.
+    #[must_use]
+    pub fn of_status(who: &str, status: u16, body: &str) -> Self {
+        let (code, said) = said_in(body);
+        let class = class_of(status, &code);
+        let todo = match class {
+            FailureClass::Unauthorized => "; check the key that its `api_key_env` names",
+            FailureClass::UnknownModel => "; check `model` and `base_url`",
+            FailureClass::RateLimited => "; ask again later",
+            FailureClass::QuotaExceeded => "; check the account's plan and budget",
+            _ => "",
+        };
+        Self::new(class, format!("{who} answered {status}: {said}{todo}"))
+    }
+
+    /// What an answer that cannot be put together means.
+    #[must_use]
+    pub fn of_wire(who: &str, error: &WireError) -> Self {
+        let class = match error {
+            WireError::Reported { code, .. } => class_of_code(code),
+            WireError::Unfinished => FailureClass::Interrupted,
+            WireError::Sse(_)
+            | WireError::NotJson(_)
+            | WireError::TooLong
+            | WireError::NamelessCall => FailureClass::Garbled,
+        };
+        Self::new(class, format!("{who}: {error}"))
+    }
+
+    /// The same failure fit for a person: without the secrets (upstream errors like to quote the
+    /// key they got), and of a readable length.
+    #[must_use]
+    pub fn fit_to_show(mut self, secrets: &[&str]) -> Self {
+        /// Anything shorter is no key, and replacing it would only garble the words.
+        const SHORTEST_SECRET: usize = 8;
+        for secret in secrets
+            .iter()
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+        {
+            if self.detail.contains(secret) {
+                self.detail = self.detail.replace(secret, "[redacted]");
+            }
+        }
+        // Cut only now: a key cut in half would not have been found.
+        self.detail = excerpt(&self.detail);
+        self
+    }
+}
+
+/// Code and words of an error body, whatever it is.
+fn said_in(body: &str) -> (String, String) {
+    let json: Option<Value> = serde_json::from_str(body).ok();
+    let error = json.as_ref().and_then(|json| match json {
+        Value::Object(object) => object.get("error").or(Some(json)),
+        _ => None,
+    });
+    match error.map(reported) {
+        Some(WireError::Reported { code, message }) => (code, message),
+        _ if body.trim().is_empty() => (String::new(), "nothing".to_owned()),
+        _ => (String::new(), body.trim().to_owned()),
+    }
+}
+
+fn class_of(status: u16, code: &str) -> FailureClass {
+    match status {
+        401 | 403 => FailureClass::Unauthorized,
+        402 => FailureClass::QuotaExceeded,
+        404 => FailureClass::UnknownModel,
+        429 if code == "insufficient_quota" => FailureClass::QuotaExceeded,
+        429 => FailureClass::RateLimited,
+        408 | 425 | 500..=599 => FailureClass::Unavailable,
+        // A redirect is not followed: the key must not travel to wherever it points.
+        300..=399 => FailureClass::UnknownModel,
+        _ => FailureClass::BadRequest,
+    }
+}
+
+/// The same for an error inside a stream, where there is only a word or a number.
+fn class_of_code(code: &str) -> FailureClass {
+    if let Ok(status) = code.parse::<u16>() {
+        return class_of(status, "");
+    }
+    match code {
+        "insufficient_quota" => FailureClass::QuotaExceeded,
+        "invalid_api_key" | "authentication_error" | "permission_error" => {
+            FailureClass::Unauthorized
+        }
+        "model_not_found" | "not_found_error" => FailureClass::UnknownModel,
+        "invalid_request_error" | "context_length_exceeded" => FailureClass::BadRequest,
+        _ if code.contains("rate_limit") => FailureClass::RateLimited,
+        _ => FailureClass::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FailureClass, ProviderFailure};
+    use crate::assembler::WireError;
+
+    #[test]
+    fn statuses_fall_into_classes() {
+        for (status, body, class) in [
+            (
+                400,
+                r#"{"error":{"message":"no"}}"#,
+                FailureClass::BadRequest,
+            ),
+            (401, "", FailureClass::Unauthorized),
+            (403, "<html>", FailureClass::Unauthorized),
+            (
+                404,
+                r#"{"error":"model `x` not found"}"#,
+                FailureClass::UnknownModel,
+            ),
+            (429, "slow down", FailureClass::RateLimited),
+            (
+                429,
+                r#"{"error":{"code":"insufficient_quota"}}"#,
+                FailureClass::QuotaExceeded,
+            ),
+            (500, "", FailureClass::Unavailable),
+            (529, "", FailureClass::Unavailable),
+            (301, "", FailureClass::UnknownModel),
+        ] {
+            let failure = ProviderFailure::of_status("openai", status, body);
+            assert_eq!(failure.class, class, "{status} {body}");
+            assert!(
+                failure
+                    .detail
+                    .starts_with(&format!("openai answered {status}: "))
+            );
+        }
+    }
+
+    #[test]
+    fn words_of_the_provider_are_kept_and_secrets_are_not() {
+        let body = r#"{"error":{"message":"Incorrect API key provided: sk-canary-1234"}}"#;
+        let failure =
+            ProviderFailure::of_status("openai", 401, body).fit_to_show(&["sk-canary-1234", "a"]);
+        assert_eq!(
+            failure.detail,
+            "openai answered 401: Incorrect API key provided: [redacted]; \
+             check the key that its `api_key_env` names"
+        );
+        let long = format!("{}sk-canary-1234", "x".repeat(380));
+        let shown = ProviderFailure::of_status("p", 400, &long).fit_to_show(&["sk-canary-1234"]);
+        assert!(!shown.detail.contains("sk-"), "{shown}");
+        assert!(shown.detail.len() < 420, "{shown}");
+    }
+
+    #[test]
+    fn errors_inside_a_stream_fall_into_classes() {
+        for (code, class) in [
+            ("429", FailureClass::RateLimited),
+            ("rate_limit_exceeded", FailureClass::RateLimited),
+            ("server_error", FailureClass::Unavailable),
+            ("", FailureClass::Unavailable),
+            ("context_length_exceeded", FailureClass::BadRequest),
+        ] {
+            let error = WireError::Reported {
+                code: code.to_owned(),
+                message: "m".to_owned(),
+            };
+            assert_eq!(ProviderFailure::of_wire("p", &error).class, class, "{code}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A chat request as the chat completions interface wants it.
+
+use nexus_contracts::chat::{ChatMessage, Role, ToolSpec};
+use serde_json::{Map, Value, json};
+
+use super::ChatRequest;
+
+/// The body of `POST /chat/completions`. Sampling fields this version does not know pass through;
+/// `limit_field` is what the server calls the limit of the answer's tokens.
+#[must_use]
+pub fn body(request: &ChatRequest, limit_field: &'static str) -> Value {
+    let mut body: Map<String, Value> = request
+        .parameters
+        .extra
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if let Some(temperature) = request.parameters.temperature {
+        body.insert("temperature".to_owned(), temperature.into());
+    }
+    if let Some(limit) = request.parameters.max_tokens {
+        body.insert(limit_field.to_owned(), limit.into());
+    }
+    if !request.tools.is_empty() {
+        body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+    }
+    body.insert("model".to_owned(), request.model.as_str().into());
+    body.insert(
+        "messages".to_owned(),
+        request.messages.iter().map(message).collect(),
+    );
+    body.insert("stream".to_owned(), true.into());
+    body.insert(
+        "stream_options".to_owned(),
+        json!({ "include_usage": true }),
+    );
+    Value::Object(body)
+}
+
+fn tool(spec: &ToolSpec) -> Value {
+    json!({
+        "type": "function",
+        "function": {
+            "name": spec.name,
+            "description": spec.description,
+            "parameters": spec.parameters,
+        }
+    })
+}
+
+fn message(said: &ChatMessage) -> Value {
+    let mut message: Map<String, Value> = said
+        .extra
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let role = match said.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    };
+    message.insert("role".to_owned(), role.into());
+    // A message that only calls tools has no content rather than an empty one.
+    let silent = said.content.is_empty() && !said.tool_calls.is_empty();
+    let content = if silent {
+        Value::Null
+    } else {
+        said.content.as_str().into()
+    };
+    message.insert("content".to_owned(), content);
+    if !said.tool_calls.is_empty() {
+        let calls = said.tool_calls.iter().map(|call| {
+            let function = json!({ "name": call.name, "arguments": call.arguments });
+            json!({ "id": call.id, "type": "function", "function": function })
+        });
+        message.insert("tool_calls".to_owned(), calls.collect());
+    }
+    if let Some(id) = &said.tool_call_id {
+        message.insert("tool_call_id".to_owned(), id.as_str().into());
+    }
+    Value::Object(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use nexus_contracts::chat::{ChatMessage, Role, ToolCall, ToolSpec};
+    use nexus_contracts::events::ModelParameters;
+    use serde_json::json;
+
+    use super::{ChatRequest, body};
+
+    #[test]
+    fn everything_asked_for_is_in_the_body() {
+        let call = ToolCall {
+            id: "call_1".to_owned(),
+            name: "math_solver".to_owned(),
+            arguments: r#"{"expression":"1+1"}"#.to_owned(),
+        };
+        let mut asked = ChatMessage::text(Role::Assistant, "");
+        asked.tool_calls.push(call);
+        asked
+            .extra
+            .insert("reasoning_content".to_owned(), json!("hm"));
+        let request = ChatRequest {
+            id: "c".to_owned(),
+            model: "m".to_owned(),
+            messages: vec![
+                ChatMessage::text(Role::User, "1+1?"),
+                asked,
+                ChatMessage::tool_result("call_1", "2"),
+            ],
+            tools: vec![ToolSpec {
+                name: "math_solver".to_owned(),
+                description: "computes".to_owned(),
+                parameters: json!({"type": "object"}),
+                extra: [("effect".to_owned(), json!("read_only"))].into(),
+            }],
+            parameters: ModelParameters {
+                temperature: Some(0.5),
+                max_tokens: Some(7),
+                extra: [
+                    ("seed".to_owned(), json!(3)),
+                    ("model".to_owned(), json!("other")),
+                ]
+                .into(),
+            },
+        };
+        let expected = json!({
+            "model": "m", "stream": true, "stream_options": {"include_usage": true},
+            "temperature": 0.5, "max_tokens": 7, "seed": 3,
+            "tools": [{"type": "function", "function":
+                {"name": "math_solver", "description": "computes", "parameters": {"type": "object"}}}],
+            "messages": [
+                {"role": "user", "content": "1+1?"},
+                {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls":
+                    [{"id": "call_1", "type": "function", "function":
+                        {"name": "math_solver", "arguments": r#"{"expression":"1+1"}"#}}]},
+                {"role": "tool", "content": "2", "tool_call_id": "call_1"},
+            ],
+        });
+        assert_eq!(body(&request, "max_tokens"), expected);
+    }
+}

@@ -1,0 +1,187 @@
+//! `providers.yaml`: what a provider can be told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use nexus_service_kit::config::yaml;
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+use super::nearest;
+use crate::error::Error;
+use crate::provider::{ProviderType, TYPES};
+
+/// Where the file is looked for when the configuration does not say.
+pub const USUAL_PATH: &str = "config/providers.yaml";
+
+/// What counts when there is no file: the same one, built in.
+const BUILT_IN: &str = include_str!("../../../../config/providers.yaml");
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvidersFile {
+    /// Who answers commands that name no provider; may be left out when there is only one.
+    #[serde(default)]
+    default: Option<String>,
+    /// The providers, by name.
+    pub providers: BTreeMap<String, ProviderSettings>,
+}
+
+/// One provider. Which keys mean something depends on its type.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// Where its API is, up to and with the version.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// The environment variable that holds its key.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
+    /// The model that answers when the command names none.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The models to list.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// How long it may be silent.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Headers to send with every request. Their values are treated as secrets.
+    #[serde(default)]
+    pub headers: BTreeMap<String, SecretString>,
+    /// Of the demo model: how long it pauses after every word.
+    #[serde(default)]
+    pub delay_ms_per_token: u64,
+}
+
+/// How long a provider may be silent.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// Until there is a connection.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub connect: Duration,
+    /// Until the answer begins.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub first_byte: Duration,
+    /// Between two pieces of it; keepalives count.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub idle: Duration,
+    /// Until it is whole.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_mins(1),
+            idle: Duration::from_mins(1),
+            total: Duration::from_mins(10),
+        }
+    }
+}
+
+/// One of [`TYPES`].
+#[derive(Clone, Copy, Debug)]
+pub struct Kind(pub &'static ProviderType);
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        TYPES
+            .iter()
+            .find(|kind| kind.name == name)
+            .map(Self)
+            .ok_or_else(|| {
+                let known: Vec<&str> = TYPES.iter().map(|kind| kind.name).collect();
+                let hint = nearest(&name, known.iter().copied())
+                    .map(|near| format!("; did you mean `{near}`?"))
+                    .unwrap_or_default();
+                let known = known.join(", ");
+                serde::de::Error::custom(format!("unknown type `{name}`, known are {known}{hint}"))
+            })
+    }
+}
+
+impl ProviderSettings {
+    /// The variable its key is in, if it needs one. The usual variable of a kind is only read for
+    /// the usual address: a key must not go to another server because nobody said which.
+    #[must_use]
+    pub fn key_variable(&self) -> Option<&str> {
+        let usual = if self.base_url.is_none() {
+            self.kind.0.api_key_env
+        } else {
+            None
+        };
+        self.api_key_env.as_deref().or(usual)
+    }
+}
+
+impl ProvidersFile {
+    /// Reads the file at this path; without a path the one at [`USUAL_PATH`] if there is one, else
+    /// the built-in one.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`], or [`Error::Config`] with line and nearest known key.
+    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        let usual = Path::new(USUAL_PATH);
+        let path = path.or_else(|| usual.exists().then_some(usual));
+        let Some(path) = path else {
+            return Self::parse(BUILT_IN, "built-in providers.yaml");
+        };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
+            path: name.clone(),
+            source,
+        })?;
+        Self::parse(&text, &name)
+    }
+
+    /// Reads the text of a file called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with line and nearest known key.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
+        let file: Self = yaml::parse(text, name)?;
+        let document = yaml::Document::parse(text, name)?;
+        if let Some(bad) = file.providers.keys().find(|name| !is_name(name)) {
+            let reason = "names of providers are 1 to 64 of a-z A-Z 0-9 - _";
+            return Err(document.invalid(&format!("providers.{bad}"), reason).into());
+        }
+        if file.default().is_none() {
+            let known = file
+                .providers
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            let reason = format!("must be the name of a provider in this file: {known}");
+            return Err(document.invalid("default", reason).into());
+        }
+        Ok(file)
+    }
+
+    /// Who answers commands that name no provider.
+    #[must_use]
+    pub fn default(&self) -> Option<&str> {
+        let mut names = self.providers.keys().map(String::as_str);
+        match (&self.default, names.next(), names.next()) {
+            (Some(name), ..) => self.providers.contains_key(name).then_some(name),
+            (None, only, None) => only,
+            (None, ..) => None,
+        }
+    }
+}
+
+/// Names are typed by people and label metrics.
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
+}

@@ -1,0 +1,97 @@
+//! Wiring: reads the providers, opens the ledger, announces, consumes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nexus_contracts::{channels, tables};
+use nexus_service_kit::{
+    ConfigSource, ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_each,
+};
+use nexus_store::Ledger;
+
+use crate::announce;
+use crate::config::Config;
+use crate::error::Error;
+use crate::handler::Router;
+use crate::registry::Registry;
+use crate::registry::file::ProvidersFile;
+
+/// The name of this service: of its section, its consumer group, its database.
+pub const NAME: &str = "provider-router";
+
+/// How often results that nobody can ask for any more are dropped.
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
+
+/// The provider router.
+pub struct ProviderRouter {
+    config: Config,
+}
+
+/// The provider router with this configuration.
+#[must_use]
+pub fn service(config: Config) -> Box<dyn Service> {
+    Box::new(ProviderRouter { config })
+}
+
+/// The providers this configuration names, with their keys from the environment.
+///
+/// # Errors
+/// [`Error`] when the file cannot be used; a missing key is none.
+pub fn registry(config: &Config) -> Result<Registry, Error> {
+    let file = ProvidersFile::load(config.providers_file.as_deref())?;
+    Registry::build(&file, &ConfigSource::env_secret)
+}
+
+#[async_trait]
+impl Service for ProviderRouter {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
+        let config = self.config.clone();
+        let registry = Arc::new(registry(&config)?);
+        let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
+        let ledger = Ledger::new(store);
+        announce::log(&registry);
+        deps.tasks.spawn(
+            "announce",
+            announce::keep(deps.clone(), registry.statuses()),
+        );
+        deps.tasks
+            .spawn("prune", prune(deps.clone(), ledger.clone()));
+        let router = Router {
+            registry,
+            ledger,
+            bus: deps.bus.clone(),
+            clock: deps.clock.clone(),
+            cancelled: TableView::watch(deps, tables::RUNS_CANCELLED).await,
+            config: config.clone(),
+        };
+        let spec = ConsumerSpec {
+            permits: config.permits,
+            lease: config.lease,
+            max_attempts: config.max_attempts,
+            ..ConsumerSpec::new(channels::INFERENCE_REQUEST, NAME)
+        };
+        consume_each(deps, spec, Arc::new(router));
+        Ok(Started {
+            routes: None,
+            consumes: vec![channels::INFERENCE_REQUEST.to_owned()],
+            permits: config.permits,
+        })
+    }
+}
+
+async fn prune(deps: Deps, ledger: Ledger) {
+    loop {
+        let pause = tokio::time::sleep(PRUNE_EVERY);
+        if deps.shutdown.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+        if let Err(error) = ledger.prune(deps.clock.now()).await {
+            tracing::warn!(%error, "old results could not be dropped; later again");
+        }
+    }
+}
