@@ -1,0 +1,230 @@
+//! Running a tool: alone in its task, watched from outside, its result stored before it is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexus_contracts::live::LiveEvent;
+use nexus_service_kit::{Failure, report};
+use nexus_store::{Completion, EffectClass};
+use serde_json::{Value, json};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::{Call, Ended};
+use crate::handler::{Executor, store_failure, stored};
+use crate::tool::{AnyTool, ToolContext, ToolError};
+use crate::metrics;
+
+/// Pause between two tries to store a result.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+
+/// One claimed call.
+pub(crate) struct Execution<'a> {
+    pub(crate) executor: &'a Executor,
+    pub(crate) call: &'a Call,
+    pub(crate) tool: &'a Arc<dyn AnyTool>,
+    pub(crate) epoch: u64,
+    pub(crate) lost: &'a CancellationToken,
+}
+
+/// The message or the claim belongs to another worker now.
+struct Lost;
+
+impl Execution<'_> {
+    /// Runs the tool and stores how it ended.
+    pub(crate) async fn run(self) -> Result<Ended, Failure> {
+        let started = Instant::now();
+        let (ended, ()) = tokio::join!(self.watch(), self.report("started", self.arguments()));
+        let Ok(ended) = ended else {
+            return Err(self.give_back().await);
+        };
+        let ended = match ended {
+            Ok(result) => {
+                let took = started.elapsed().as_millis();
+                Ended::Completed { result, duration_ms: u64::try_from(took).unwrap_or(u64::MAX) }
+            }
+            Err(failed) => failed,
+        };
+        metrics::ran(self.tool.name(), word(&ended), started.elapsed());
+        let (status, detail) = match &ended {
+            Ended::Completed { result, .. } => ("completed", result.clone()),
+            Ended::Failed { code, detail } => ("failed", json!({ "code": code, "detail": detail })),
+        };
+        let (kept, ()) = tokio::join!(self.store(ended), self.report(status, detail));
+        kept
+    }
+
+    /// Waits for the first thing that ends the call.
+    async fn watch(&self) -> Result<Result<Value, Ended>, Lost> {
+        let mut task = self.start();
+        let (limit, code) = self.limit();
+        tokio::select! {
+            biased;
+            Some(joined) = task.join_next() => Ok(self.ended(joined)),
+            () = self.lost.cancelled() => Err(Lost),
+            () = self.claim_lost() => Err(Lost),
+            () = self.run_cancelled() => {
+                Ok(Err(self.cut_short("cancelled", "the run was cancelled while the tool ran")))
+            }
+            () = tokio::time::sleep(limit) => {
+                let detail = format!("the tool was stopped after {} ms", limit.as_millis());
+                Ok(Err(self.cut_short(code, &detail)))
+            }
+        }
+        // Dropping the set drops the tool's future, which stops it.
+    }
+
+    fn start(&self) -> JoinSet<Result<Value, ToolError>> {
+        let tool = Arc::clone(self.tool);
+        let arguments = self.call.request.arguments.clone();
+        let metadata = &self.call.command.metadata;
+        let ctx = ToolContext {
+            now: self.executor.clock.now(),
+            org_id: self.call.org,
+            user_id: metadata.user_id,
+            run_id: metadata.run_id,
+            key: self.call.command.id.clone(),
+        };
+        let mut task = JoinSet::new();
+        task.spawn(async move { tool.invoke(&arguments, &ctx).await });
+        task
+    }
+
+    /// How long the call may take, and the code of taking longer.
+    fn limit(&self) -> (Duration, &'static str) {
+        let timeout = self.tool.timeout().unwrap_or(self.executor.config.default_timeout);
+        let now = self.executor.clock.now().as_millis();
+        let left = self.call.command.metadata.deadline.map(|deadline| {
+            let millis = deadline.as_millis().saturating_sub(now).max(0);
+            Duration::from_millis(millis.unsigned_abs())
+        });
+        match left {
+            Some(left) if left < timeout => (left, "deadline_exceeded"),
+            _ => (timeout, "timeout"),
+        }
+    }
+
+    fn ended(
+        &self,
+        joined: Result<Result<Value, ToolError>, JoinError>,
+    ) -> Result<Value, Ended> {
+        match joined {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(error)) => Err(error.into()),
+            Err(error) => {
+                let (tool, id) = (self.tool.name(), &self.call.command.id);
+                tracing::error!(tool, %id, %error, "a tool panicked");
+                Err(self.cut_short("failed", "the tool broke, which is a defect of the tool"))
+            }
+        }
+    }
+
+    /// A failure of a call that may have got somewhere.
+    fn cut_short(&self, code: &str, what: &str) -> Ended {
+        let rest = match self.tool.effect() {
+            EffectClass::AtMostOnce => {
+                ": it may or may not have taken effect; find out before calling it again"
+            }
+            EffectClass::Inference | EffectClass::ReadOnly | EffectClass::Idempotent => "",
+        };
+        Ended::failed(code, format!("{what}{rest}"))
+    }
+
+    /// Keeps the claim alive; ends when it is lost.
+    async fn claim_lost(&self) {
+        let Executor { ledger, clock, config, .. } = self.executor;
+        loop {
+            tokio::time::sleep(config.lease / 3).await;
+            let (org, id) = (self.call.org, &self.call.command.id);
+            match ledger.heartbeat(org, id, self.epoch, clock.now(), config.lease).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The next one comes before the lease ends.
+                Err(error) => tracing::warn!(%id, %error, "a heartbeat could not be stored"),
+            }
+        }
+    }
+
+    /// Ends when the run is cancelled.
+    async fn run_cancelled(&self) {
+        let Some(run) = self.call.command.metadata.run_id else {
+            return std::future::pending().await;
+        };
+        let run = run.to_string();
+        let mut changes = self.executor.cancelled.changed();
+        while !self.executor.cancelled.contains(&run) {
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Stores how the call ended. The first stored result counts.
+    async fn store(&self, ended: Ended) -> Result<Ended, Failure> {
+        let result = serde_json::to_vec(&ended).map_err(|error| Failure::reject(error.to_string()))?;
+        let result = bytes::Bytes::from(result);
+        let (org, id) = (self.call.org, &self.call.command.id);
+        let give_up = Instant::now() + self.executor.config.lease;
+        loop {
+            let now = self.executor.clock.now();
+            let ledger = &self.executor.ledger;
+            match ledger.complete(org, id, self.epoch, result.clone(), now).await {
+                Ok(Completion::Stored) => return Ok(ended),
+                Ok(Completion::Superseded { result: Some(first) }) => return stored(&first),
+                Ok(Completion::Superseded { result: None }) => {
+                    return Err(Failure::wait(STORE_PAUSE, "another worker runs this call"));
+                }
+                // What was done must not be forgotten because the database was away for a moment.
+                Err(error) if error.is_transient() && Instant::now() < give_up => {
+                    tracing::warn!(%id, %error, "a result could not be stored; trying again");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+                Err(error) => return Err(store_failure(&error)),
+            }
+        }
+    }
+
+    /// Lets whoever has the message now begin at once, where running again does no harm.
+    async fn give_back(&self) -> Failure {
+        let (org, id) = (self.call.org, &self.call.command.id);
+        if self.tool.effect() != EffectClass::AtMostOnce
+            && let Err(error) = self.executor.ledger.release(org, id, self.epoch).await
+        {
+            tracing::debug!(%id, %error, "a lost claim could not be given back; its lease ends it");
+        }
+        Failure::wait(STORE_PAUSE, "another worker runs this call")
+    }
+
+    fn arguments(&self) -> Value {
+        let text = &self.call.request.arguments;
+        serde_json::from_str(text).unwrap_or_else(|_not_json| Value::String(text.clone()))
+    }
+
+    async fn report(&self, status: &str, detail: Value) {
+        let metadata = &self.call.command.metadata;
+        let Some(run) = metadata.run_id else { return };
+        let event = LiveEvent::Tool {
+            step: metadata.step.unwrap_or(1),
+            call_id: self.call.request.call_id.clone(),
+            name: self.call.request.name.clone(),
+            status: status.to_owned(),
+            detail,
+        };
+        report(&self.executor.bus, run, &event).await;
+    }
+}
+
+/// How a call ended, in one word of a closed set.
+fn word(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Completed { .. } => "completed",
+        Ended::Failed { code, .. } => match code.as_str() {
+            "bad_arguments" => "bad_arguments",
+            "timeout" => "timeout",
+            "cancelled" => "cancelled",
+            "deadline_exceeded" => "deadline_exceeded",
+            _ => "failed",
+        },
+    }
+}

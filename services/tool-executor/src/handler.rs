@@ -1,0 +1,152 @@
+//! A command in, a result out: refused, answered from the ledger, or run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nexus_bus::{Bus, Outgoing};
+use nexus_contracts::live::Cancelled;
+use nexus_contracts::{Timestamp, channels};
+use nexus_service_kit::{
+    Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView, outgoing,
+};
+use nexus_store::{Claim, Claimed, Ledger, StoreError};
+
+use crate::call::{Call, Ended, unreadable};
+use crate::execution::Execution;
+use crate::tool::AnyTool;
+use crate::{Config, Registry, metrics};
+
+/// Pause before a command is looked at again when the database does not answer.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Carries out `tools.execute`.
+pub struct Executor {
+    /// The tools.
+    pub registry: Registry,
+    /// Who may run what, and what came of it.
+    pub ledger: Ledger,
+    /// The runs a person has cancelled.
+    pub cancelled: TableView<Cancelled>,
+    /// For live reports.
+    pub bus: Bus,
+    /// The time.
+    pub clock: Clock,
+    /// The configuration.
+    pub config: Arc<Config>,
+}
+
+#[async_trait]
+impl Handler for Executor {
+    async fn handle(&self, message: Message) -> Outcome {
+        let call = Call::read(message.envelope).map_err(Failure::reject)?;
+        let ended = match self.refusal(&call) {
+            Some(refusal) => refusal,
+            None => self.perform(&call, &message.lost).await?,
+        };
+        let answer = call
+            .answer(&ended, self.clock.now())
+            .map_err(|error| Failure::reject(error.to_string()))?;
+        Ok(vec![outgoing(channels::TOOLS_RESULTS, &answer)])
+    }
+
+    fn on_dead(&self, letter: &DeadLetter) -> Vec<Outgoing> {
+        let Some(command) = &letter.envelope else { return Vec::new() };
+        match unreadable(command, &letter.reason, self.clock.now()) {
+            Ok(answer) => vec![outgoing(channels::TOOLS_RESULTS, &answer)],
+            Err(error) => {
+                tracing::error!(id = %command.id, %error, "a dead command cannot be answered");
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Executor {
+    /// Why the command is not to be carried out, where that is known at once.
+    fn refusal(&self, call: &Call) -> Option<Ended> {
+        let metadata = &call.command.metadata;
+        let (code, detail) = if call.is_late(self.clock.now()) {
+            ("deadline_exceeded", "the call came after its deadline and was not run".to_owned())
+        } else if metadata.run_id.is_some_and(|run| self.cancelled.contains(&run.to_string())) {
+            ("cancelled", "the run was cancelled; the tool was not run".to_owned())
+        } else if self.registry.get(&call.request.name).is_none() {
+            let (name, known) = (&call.request.name, self.registry.names());
+            ("unknown_tool", format!("there is no tool `{name}`; there are: {known}"))
+        } else {
+            return None;
+        };
+        metrics::answered(code);
+        Some(Ended::failed(code, detail))
+    }
+
+    async fn perform(
+        &self,
+        call: &Call,
+        lost: &tokio_util::sync::CancellationToken,
+    ) -> Result<Ended, Failure> {
+        let Some(tool) = self.registry.get(&call.request.name) else {
+            return Err(Failure::reject("the tool vanished"));
+        };
+        let claimed = self.ledger.claim(self.claim(call, tool.as_ref())).await;
+        match claimed.map_err(|error| store_failure(&error))? {
+            Claimed::Run { epoch, .. } => {
+                Execution { executor: self, call, tool, epoch, lost }.run().await
+            }
+            Claimed::Done { result } => {
+                metrics::answered("repeated");
+                stored(&result)
+            }
+            Claimed::Busy { until } => {
+                let reason = "another worker runs this call";
+                Err(Failure::wait(time_until(until, self.clock.now()), reason))
+            }
+            Claimed::Unknown => {
+                metrics::answered("unknown_outcome");
+                let name = &call.request.name;
+                Ok(Ended::failed(
+                    "unknown_outcome",
+                    format!(
+                        "the worker died while `{name}` ran: it may or may not have taken effect, \
+                         and is not repeated on its own. Find out before calling it again"
+                    ),
+                ))
+            }
+        }
+    }
+
+    fn claim(&self, call: &Call, tool: &dyn AnyTool) -> Claim {
+        let now = self.clock.now();
+        let until = call.command.metadata.deadline.unwrap_or(now);
+        let keep = i64::try_from(self.config.keep_results.as_millis()).unwrap_or(i64::MAX);
+        Claim {
+            org: call.org,
+            id: call.command.id.clone(),
+            class: tool.effect(),
+            now,
+            lease: self.config.lease,
+            expires_at: until.plus_millis(keep),
+        }
+    }
+}
+
+/// What the ledger keeps of an ended call.
+pub(crate) fn stored(result: &[u8]) -> Result<Ended, Failure> {
+    serde_json::from_slice(result)
+        .map_err(|error| Failure::reject(format!("the stored result cannot be read: {error}")))
+}
+
+/// A database that does not answer is waited for, and the attempt does not count.
+pub(crate) fn store_failure(error: &StoreError) -> Failure {
+    if error.is_transient() {
+        Failure::wait(STORE_PAUSE, error.to_string())
+    } else {
+        Failure::retry(STORE_PAUSE, error.to_string())
+    }
+}
+
+/// At least a moment, so that a lease that ends now is not asked for in a circle.
+fn time_until(until: Timestamp, now: Timestamp) -> Duration {
+    let millis = until.as_millis().saturating_sub(now.as_millis()).max(50);
+    Duration::from_millis(millis.unsigned_abs())
+}

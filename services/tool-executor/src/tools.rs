@@ -1,0 +1,7 @@
+//! The tools, one file each. [`crate::registry`] lists them.
+
+pub mod current_time;
+pub mod math_solver;
+
+pub use current_time::CurrentTime;
+pub use math_solver::MathSolver;
