@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+pub mod api;
+pub mod config;
+pub mod error;
+pub mod fact;
+pub mod handler;
+pub mod metrics;
+pub mod migrations;
+pub mod read;
+pub mod service;
+pub mod view;
+pub mod write;
+pub mod writer;
+
+pub use api::openapi;
+pub use config::{Config, DEFAULT_CONFIG};
+pub use error::Error;
+pub use service::{NAME, service};

@@ -1,0 +1,9 @@
+//! The recorder as a process of its own.
+
+use std::process::ExitCode;
+
+use nexus_recorder::{DEFAULT_CONFIG, NAME, service};
+
+fn main() -> ExitCode {
+    nexus_service_kit::main_of(NAME, |source| Ok(service(source.section(NAME, DEFAULT_CONFIG)?)))
+}
