@@ -1,0 +1,170 @@
+//! The event stream of one reader: live reports while there are any, the store's word at the end.
+//!
+//! Pulled by the connection; owns no task. What the reader misses on the live stream (it is lossy)
+//! the store makes good: once the run's end is stored, the stream ends with it, whatever was lost.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::Event;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use nexus_bus::LiveItem;
+use nexus_contracts::live::LiveEvent;
+use nexus_contracts::{OrgId, RunId};
+
+use crate::api::Api;
+use crate::answer::Final;
+use crate::transcript::Transcript;
+use crate::view::last_events;
+use crate::waiters::Waiting;
+
+/// Once the end is stored, how long the live stream may stay silent before the store speaks.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// How long to wait before a live stream that cannot be had is asked for again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Where a reader comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The organisation.
+    pub org: OrgId,
+    /// The run.
+    pub run: RunId,
+    /// The last event the reader has; 0 for none.
+    pub after: u64,
+}
+
+/// One reader.
+pub struct EventStream {
+    api: Arc<Api>,
+    start: Start,
+    waiting: Waiting,
+    live: Option<BoxStream<'static, LiveItem>>,
+    seen: u64,
+    transcript: Transcript,
+    last: Option<Final>,
+    closing: VecDeque<LiveEvent>,
+    over: bool,
+}
+
+/// What happened while the reader waited.
+enum News {
+    Live(Option<LiveItem>),
+    Quiet,
+    Store,
+    Stop,
+}
+
+impl EventStream {
+    /// Begins to wait at once, so that nothing between this and the first pull is missed.
+    #[must_use]
+    pub fn open(api: Arc<Api>, start: Start) -> Self {
+        api.metrics.streams.increment(1.0);
+        Self {
+            waiting: api.waiters.register(start.run),
+            api,
+            start,
+            live: None,
+            seen: start.after,
+            transcript: Transcript::default(),
+            last: None,
+            closing: VecDeque::new(),
+            over: false,
+        }
+    }
+
+    /// As a body.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
+        futures::stream::unfold((self, true), |(mut reader, first)| async move {
+            if first {
+                reader.look_into_store().await;
+            }
+            let event = reader.next().await?;
+            Some((Ok(event), (reader, false)))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        while !self.over {
+            if let Some(event) = self.closing.pop_front() {
+                self.over = event.is_final();
+                return to_event(self.seen, &event);
+            }
+            match self.news().await {
+                News::Live(Some(item)) => {
+                    if let Some(event) = self.take(item) {
+                        return Some(event);
+                    }
+                }
+                News::Live(None) => self.live = None,
+                News::Quiet => match &self.last {
+                    Some(last) => self.closing = last_events(last, self.transcript.step()).into(),
+                    None => self.look_into_store().await,
+                },
+                News::Store => self.look_into_store().await,
+                // The reader comes back with `Last-Event-ID`, to this process or another.
+                News::Stop => self.over = true,
+            }
+        }
+        None
+    }
+
+    async fn news(&mut self) -> News {
+        if self.live.is_none() {
+            let topic = self.start.run.live_topic();
+            // Lossy by design: without it the store still knows the end.
+            self.live = self.api.deps.bus.live_subscribe(&topic, self.seen).await.ok();
+        }
+        let patience = match (&self.last, &self.live) {
+            (Some(_), _) => DRAIN,
+            (None, None) => RETRY,
+            (None, Some(_)) => self.api.config.recheck,
+        };
+        let live = async {
+            match self.live.as_mut() {
+                Some(live) => live.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.api.deps.shutdown.cancelled() => News::Stop,
+            item = live => News::Live(item),
+            () = self.waiting.news(), if self.last.is_none() => News::Store,
+            () = tokio::time::sleep(patience) => News::Quiet,
+        }
+    }
+
+    /// A gap needs no word: the bus holds back everything up to the next snapshot.
+    fn take(&mut self, item: LiveItem) -> Option<Event> {
+        let LiveItem::Entry { sequence, data, .. } = item else { return None };
+        self.seen = sequence;
+        let event: LiveEvent = serde_json::from_slice(&data).ok()?;
+        self.transcript.apply(&event);
+        self.over = event.is_final();
+        to_event(sequence, &event)
+    }
+
+    async fn look_into_store(&mut self) {
+        match self.api.messages.find(self.start.org, self.start.run).await {
+            Ok(Some(known)) => self.last = known.last,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a stream cannot see whether its run has ended"),
+        }
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        self.api.metrics.streams.decrement(1.0);
+    }
+}
+
+fn to_event(sequence: u64, event: &LiveEvent) -> Option<Event> {
+    let data = serde_json::to_string(event).ok()?;
+    Some(Event::default().id(sequence.to_string()).event(event.kind()).data(data))
+}
