@@ -1,0 +1,249 @@
+//! The command line: what can be asked of `nexus`, and how it is written.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Exit codes, for scripts.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the answer failed, or `doctor` found something
+  2  wrong usage or configuration
+  3  no node or bus could be reached, or a file or port is in use
+  4  no answer in time
+  130  interrupted";
+
+/// Nexus: agents on an event bus. Every step is a message you can see.
+#[derive(Debug, Parser)]
+#[command(name = "nexus", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// Configuration file [default: config/nexus.yaml, if there is one]
+    #[arg(long, global = true, value_name = "PATH", env = "NEXUS_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Overrides one key, as in `--set http.port=9000`; repeatable
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+    /// The bus: embedded:FILE, redis://HOST:PORT or nats://HOST:PORT
+    #[arg(long, global = true, value_name = "URL")]
+    pub bus: Option<String>,
+    /// Folder for everything Nexus keeps [default: data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// No colour, even on a terminal
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// Where a running node is.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Where {
+    /// A running node [default: the address in the configuration]
+    #[arg(long, value_name = "URL", env = "NEXUS_URL")]
+    pub url: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts everything in one process: bus, store and all services
+    #[command(after_help = "Examples:
+  nexus up
+  nexus up --bus redis://127.0.0.1:6379
+  nexus up --data /tmp/nexus --set http.port=0")]
+    Up,
+    /// Starts some services in this process; the others run elsewhere on the same bus
+    #[command(after_help = "Examples:
+  nexus run orchestrator --bus redis://127.0.0.1:6379
+  nexus run provider-router tool-executor --bus nats://127.0.0.1:4222")]
+    Run(RunArgs),
+    /// Asks one question; the answer goes to standard output, all else to standard error
+    #[command(after_help = "Examples:
+  nexus ask \"What is 37 * 43?\"
+  nexus ask --json \"What time is it?\" | jq -r .text
+  nexus ask --conversation 0197a5f0-… \"And in Tokyo?\"")]
+    Ask(AskArgs),
+    /// Talks in the terminal, with answers as they are written and every tool call
+    #[command(after_help = "In the chat: /new starts over, /help lists what there is, /quit ends.
+
+Examples:
+  nexus chat
+  nexus chat --provider demo")]
+    Chat(ChatArgs),
+    /// Shows messages as they pass, on all channels
+    #[command(after_help = "Reads beside whoever works; takes nothing away.
+
+Examples:
+  nexus tail
+  nexus tail --since 10m --type inference
+  nexus tail --corr 0197a5f0-… --json")]
+    Tail(TailArgs),
+    /// Shows everything one message caused, hop by hop
+    #[command(after_help = "Examples:
+  nexus trace 0197a5f0-0000-7000-8000-000000000001
+  nexus ask --json \"Hello\" | jq -r .correlation_id | xargs nexus trace")]
+    Trace(TraceArgs),
+    /// Lists the workers that are alive on the bus
+    Workers(JsonArgs),
+    /// Checks configuration, bus, store, providers and ports; each line is ok or what to do
+    Doctor(JsonArgs),
+    /// Prints the contracts: JSON Schema of an event, or AsyncAPI of them all
+    #[command(after_help = "Examples:
+  nexus schema --list
+  nexus schema message.submitted
+  nexus schema --asyncapi > asyncapi.json
+  nexus schema --openapi > openapi.json")]
+    Schema(SchemaArgs),
+}
+
+/// `nexus run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The services; `nexus run help` lists them
+    #[arg(required = true, value_name = "SERVICE")]
+    pub services: Vec<String>,
+}
+
+/// What a question may choose.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Choices {
+    /// The provider, by its name in providers.yaml
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// The model, as the provider names it
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// The conversation to go on with
+    #[arg(long, value_name = "ID")]
+    pub conversation: Option<String>,
+}
+
+/// `nexus ask`.
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// The question; `-` reads it from standard input
+    pub text: String,
+    /// Prints one JSON object instead of the answer's text
+    #[arg(long)]
+    pub json: bool,
+    /// How long to wait for the answer
+    #[arg(long, default_value = "120s", value_parser = duration, value_name = "TIME")]
+    pub timeout: Duration,
+    /// What to choose.
+    #[command(flatten)]
+    pub choices: Choices,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub node: Where,
+}
+
+/// `nexus chat`.
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    /// What to choose.
+    #[command(flatten)]
+    pub choices: Choices,
+    /// Whom to talk to.
+    #[command(flatten)]
+    pub node: Where,
+}
+
+/// `nexus tail`.
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// Only this correlation id (or how it begins)
+    #[arg(long, value_name = "ID")]
+    pub corr: Option<String>,
+    /// Begins this long ago instead of now: 30s, 10m, 2h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// Only types that begin with this, such as `tool` or `message.failed`
+    #[arg(long = "type", value_name = "TYPE")]
+    pub event_type: Option<String>,
+    /// One JSON object per line
+    #[arg(long)]
+    pub json: bool,
+    /// Ends once everything there is has been shown
+    #[arg(long)]
+    pub no_follow: bool,
+}
+
+/// `nexus trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// The correlation id, as `ask --json` prints it
+    #[arg(value_name = "CORRELATION_ID")]
+    pub corr: String,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// The node whose recorder is asked for what the bus no longer keeps.
+    #[command(flatten)]
+    pub node: Where,
+}
+
+/// Commands with nothing but `--json`.
+#[derive(Debug, Args)]
+pub struct JsonArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nexus schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// An event type such as `message.submitted`; also `metadata` and `live`
+    #[arg(conflicts_with_all = ["asyncapi", "openapi", "list"])]
+    pub name: Option<String>,
+    /// The whole bus as AsyncAPI 3
+    #[arg(long, conflicts_with = "openapi")]
+    pub asyncapi: bool,
+    /// The HTTP interface as OpenAPI 3.1
+    #[arg(long)]
+    pub openapi: bool,
+    /// The names there are
+    #[arg(long, conflicts_with_all = ["asyncapi", "openapi"])]
+    pub list: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if key.split('.').all(|part| !part.is_empty()) && key.contains('.') => {
+            Ok((key.to_owned(), value.to_owned()))
+        }
+        _ => Err("write it as section.key=value, such as http.port=9000".to_owned()),
+    }
+}
+
+/// `500ms`, `30s`, `10m`, `2h`, `1d`; a bare number is seconds.
+///
+/// # Errors
+/// In words, for anything else.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let millis: Option<u64> = match unit {
+        "ms" => Some(1),
+        "" | "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
+        _ => None,
+    };
+    let total = digits.parse::<u64>().ok().zip(millis);
+    let total = total.and_then(|(number, millis)| number.checked_mul(millis));
+    total.map(Duration::from_millis).ok_or_else(|| "write it as 500ms, 30s, 10m, 2h or 1d".into())
+}

@@ -1,0 +1,5 @@
+//! The `nexus` binary.
+
+fn main() -> std::process::ExitCode {
+    nexus::main()
+}
