@@ -23,6 +23,8 @@ pub struct EventSpec {
     pub schema: fn() -> Schema,
     /// Reads the payload as this event and writes it again as JSON.
     pub round_trip: fn(&Envelope) -> Result<serde_json::Value, ContractError>,
+    /// Reads the payload as this event and writes it again as services do, in MessagePack.
+    pub pack: fn(&Envelope) -> Result<bytes::Bytes, ContractError>,
 }
 
 const fn spec<E: Event>() -> EventSpec {
@@ -37,6 +39,10 @@ const fn spec<E: Event>() -> EventSpec {
                 event: E::TYPE,
                 reason: error.to_string(),
             })
+        },
+        pack: |envelope| {
+            let event: E = envelope.decode()?;
+            Ok(Envelope::new(envelope.id.clone(), envelope.timestamp, &event)?.payload)
         },
     }
 }

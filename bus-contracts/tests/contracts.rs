@@ -149,6 +149,21 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..200)
 }
 
+/// `nexus tail` and every client in another language show payloads as JSON.
+#[test]
+fn what_services_write_reads_as_json() -> Result<()> {
+    for (path, fixture) in fixtures()? {
+        let mut envelope = Envelope::from_fields(fields(&fixture)?, &context()?)?;
+        envelope.payload = rmp_serde::to_vec_named(&fixture["payload"])?.into();
+        envelope.content_type = nexus_contracts::ContentType::MessagePack;
+        let spec = catalogue::find(&envelope.event_type).context("known type")?;
+        let packed = (spec.pack)(&envelope)?;
+        let json = Envelope { payload: packed, ..envelope }.payload_json()?;
+        ensure!(json == fixture["payload"], "{}: {json}", path.display());
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn arbitrary_fields_never_panic(

@@ -21,17 +21,16 @@ use crate::style::{Tone, toned};
 ///
 /// # Errors
 /// When there is no answer; the failure says why.
-pub async fn ask(
-    args: &AskArgs,
-    settings: &Settings,
-    out: &mut impl Write,
-) -> Result<(), Failure> {
+pub async fn ask(args: &AskArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
     let text = question(&args.text)?;
     let until = Instant::now() + args.timeout;
     let bar = progress::spinner("looking for a node");
     let found = locate(settings, &args.node).await?;
     if found.own.is_some() {
-        let note = format!("no node runs at {}; this one ends with the answer", settings.url());
+        let note = format!(
+            "no node runs at {}; this one ends with the answer",
+            settings.url()
+        );
         bar.suspend(|| anstream::eprintln!("{}", toned(Tone::Faint, note)));
     }
     let message = message(&text, &args.choices);
@@ -40,7 +39,7 @@ pub async fn ask(
         _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
     };
     bar.finish_and_clear();
-    let printed = result.and_then(|view| print(&view, args.json, out));
+    let printed = result.and_then(|view| print(&view, args, out));
     let left = found.leave().await;
     printed.and(left)
 }
@@ -53,7 +52,9 @@ async fn converse(
 ) -> Result<MessageView, Failure> {
     bar.set_message("asking");
     let accepted = client.submit(message).await?;
-    client.follow(&accepted.correlation_id, until, |event| show(event, bar)).await?;
+    client
+        .follow(&accepted.correlation_id, until, |event| show(event, bar))
+        .await?;
     client.message(&accepted.correlation_id).await
 }
 
@@ -100,13 +101,13 @@ pub fn message(text: &str, choices: &Choices) -> Value {
     message
 }
 
-fn print(view: &MessageView, as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
-    if as_json {
+fn print(view: &MessageView, args: &AskArgs, out: &mut impl Write) -> Result<(), Failure> {
+    if args.json {
         let text = serde_json::to_string(view).map_err(Failure::failed)?;
         writeln!(out, "{text}")?;
     }
     if let (Status::Completed, Some(text)) = (view.status, &view.text) {
-        if !as_json {
+        if !args.json {
             writeln!(out, "{text}")?;
             anstream::eprintln!("{}", toned(Tone::Faint, signature(view)));
         }
@@ -123,7 +124,11 @@ fn print(view: &MessageView, as_json: bool, out: &mut impl Write) -> Result<(), 
 #[must_use]
 pub fn signature(view: &MessageView) -> String {
     let demo = view.metadata.get("provider.demo") == Some(&Value::Bool(true));
-    let demo = if demo { " (demo: no model behind it)" } else { "" };
+    let demo = if demo {
+        " (demo: no model behind it)"
+    } else {
+        ""
+    };
     format!(
         "{}/{}{demo} · nexus trace {} · nexus ask --conversation {} \"…\"",
         view.provider.as_deref().unwrap_or("?"),

@@ -36,13 +36,18 @@ impl Seen {
     #[must_use]
     pub fn corr(&self) -> Option<&str> {
         let envelope = self.envelope.as_ref().ok()?;
-        envelope.correlation_id.as_ref().map(nexus_contracts::CorrelationId::as_str)
+        envelope
+            .correlation_id
+            .as_ref()
+            .map(nexus_contracts::CorrelationId::as_str)
     }
 
     /// The event type, or what stands for it.
     #[must_use]
     pub fn event_type(&self) -> &str {
-        self.envelope.as_ref().map_or("(unreadable)", |envelope| &envelope.event_type)
+        self.envelope
+            .as_ref()
+            .map_or("(unreadable)", |envelope| &envelope.event_type)
     }
 }
 
@@ -57,7 +62,11 @@ impl AllChannels {
     /// Begins there in every channel.
     #[must_use]
     pub const fn new(bus: Bus, from: ReadFrom) -> Self {
-        Self { bus, from, places: BTreeMap::new() }
+        Self {
+            bus,
+            from,
+            places: BTreeMap::new(),
+        }
     }
 
     /// Looks which channels there are.
@@ -71,15 +80,21 @@ impl AllChannels {
         Ok(())
     }
 
+    /// [`AllChannels::look`], then everything that is new.
+    ///
+    /// # Errors
+    /// When the bus cannot be reached.
+    pub async fn look_and_next(&mut self) -> Result<Page, BusError> {
+        self.look().await?;
+        self.next(|_| true).await
+    }
+
     /// What is new in all channels, in the order of storage; empty when nothing is. `wanted` sees
     /// each entry before it is decoded.
     ///
     /// # Errors
     /// When the bus cannot be reached.
-    pub async fn next(
-        &mut self,
-        wanted: impl Fn(&Entry) -> bool,
-    ) -> Result<Page, BusError> {
+    pub async fn next(&mut self, wanted: impl Fn(&Entry) -> bool) -> Result<Page, BusError> {
         let mut page = Page::default();
         for (channel, place) in &mut self.places {
             let entries = self.bus.read(channel, *place, PAGE).await?;
@@ -88,7 +103,8 @@ impl AllChannels {
                 *place = ReadFrom::After(last.id);
             }
             let seen = entries.iter().filter(|entry| wanted(entry));
-            page.seen.extend(seen.map(|entry| Seen::new(channel, entry)));
+            page.seen
+                .extend(seen.map(|entry| Seen::new(channel, entry)));
         }
         page.seen.sort_by(|one, other| {
             (one.stored_at, &one.channel, one.entry).cmp(&(

@@ -64,7 +64,11 @@ struct Talk<'a, W> {
 impl<W: Write> Talk<'_, W> {
     async fn run(mut self) -> Result<(), Failure> {
         if self.prompts {
-            writeln!(self.out, "{}", toned(Tone::Faint, format!("node {}", self.client.base())))?;
+            writeln!(
+                self.out,
+                "{}",
+                toned(Tone::Faint, format!("node {}", self.client.base()))
+            )?;
             writeln!(self.out, "{}", toned(Tone::Faint, HELP))?;
         }
         while let Some(line) = self.line().await? {
@@ -112,33 +116,31 @@ impl<W: Write> Talk<'_, W> {
             followed = follow => { followed?; false }
             _ = tokio::signal::ctrl_c() => true,
         };
-        let view = if stopped {
-            self.client.cancel(&id).await?
-        } else {
-            self.client.message(&id).await?
-        };
-        self.choices.conversation = Some(view.conversation_id.to_string());
-        self.close(&view, &screen, stopped)
-    }
-
-    /// What is still missing on the screen, and the end of the line.
-    fn close(
-        &mut self,
-        view: &MessageView,
-        screen: &Screen,
-        stopped: bool,
-    ) -> Result<(), Failure> {
+        self.choices.conversation = Some(accepted.conversation_id.to_string());
         if stopped {
+            self.client.cancel(&id).await?;
             writeln!(self.out, "\n{}", toned(Tone::Faint, "(stopped)"))?;
             return Ok(());
         }
-        if let Some(text) = view.text.as_ref().filter(|text| text.as_str() != screen.shown()) {
+        let view = self.client.message(&id).await?;
+        self.close(&view, &screen)
+    }
+
+    /// What is still missing on the screen, and the end of the line.
+    fn close(&mut self, view: &MessageView, screen: &Screen) -> Result<(), Failure> {
+        if let Some(text) = view
+            .text
+            .as_ref()
+            .filter(|text| text.as_str() != screen.shown())
+        {
             write!(self.out, "\n{text}")?;
         }
         writeln!(self.out)?;
         match (&view.error, view.status) {
-            (Some(error), _) => Err(Failure::failed(format!("{} ({})", error.detail, error.code))
-                .todo(format!("nexus trace {}", view.correlation_id))),
+            (Some(error), _) => Err(
+                Failure::failed(format!("{} ({})", error.detail, error.code))
+                    .todo(format!("nexus trace {}", view.correlation_id)),
+            ),
             (None, Status::Completed) => Ok(()),
             (None, status) => Err(Failure::failed(format!("the run is still {status:?}"))),
         }

@@ -76,11 +76,13 @@ pub enum Command {
   nexus ask --conversation 0197a5f0-… \"And in Tokyo?\"")]
     Ask(AskArgs),
     /// Talks in the terminal, with answers as they are written and every tool call
-    #[command(after_help = "In the chat: /new starts over, /help lists what there is, /quit ends.
+    #[command(
+        after_help = "In the chat: /new starts over, /help lists what there is, /quit ends.
 
 Examples:
   nexus chat
-  nexus chat --provider demo")]
+  nexus chat --provider demo"
+    )]
     Chat(ChatArgs),
     /// Shows messages as they pass, on all channels
     #[command(after_help = "Reads beside whoever works; takes nothing away.
@@ -99,7 +101,8 @@ Examples:
     Workers(JsonArgs),
     /// Checks configuration, bus, store, providers and ports; each line is ok or what to do
     Doctor(JsonArgs),
-    /// Prints the contracts: JSON Schema of an event, or AsyncAPI of them all
+    /// Prints the contracts.
+    #[command(about = "Prints the contracts: JSON Schema of an event, or AsyncAPI of them all")]
     #[command(after_help = "Examples:
   nexus schema --list
   nexus schema message.submitted
@@ -204,15 +207,19 @@ pub struct JsonArgs {
 
 /// `nexus schema`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own for whoever types"
+)]
 pub struct SchemaArgs {
     /// An event type such as `message.submitted`; also `metadata` and `live`
     #[arg(conflicts_with_all = ["asyncapi", "openapi", "list"])]
     pub name: Option<String>,
-    /// The whole bus as AsyncAPI 3
-    #[arg(long, conflicts_with = "openapi")]
+    /// The whole bus.
+    #[arg(long, help = "The whole bus as AsyncAPI 3", conflicts_with = "openapi")]
     pub asyncapi: bool,
-    /// The HTTP interface as OpenAPI 3.1
-    #[arg(long)]
+    /// The HTTP interface.
+    #[arg(long, help = "The HTTP interface as OpenAPI 3.1")]
     pub openapi: bool,
     /// The names there are
     #[arg(long, conflicts_with_all = ["asyncapi", "openapi"])]
@@ -245,5 +252,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let total = digits.parse::<u64>().ok().zip(millis);
     let total = total.and_then(|(number, millis)| number.checked_mul(millis));
-    total.map(Duration::from_millis).ok_or_else(|| "write it as 500ms, 30s, 10m, 2h or 1d".into())
+    total
+        .map(Duration::from_millis)
+        .ok_or_else(|| "write it as 500ms, 30s, 10m, 2h or 1d".into())
 }

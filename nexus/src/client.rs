@@ -50,7 +50,10 @@ impl Client {
             .connect_timeout(PATIENCE)
             .build()
             .map_err(Failure::failed)?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+        })
     }
 
     /// The address.
@@ -74,7 +77,11 @@ impl Client {
     /// # Errors
     /// What the node says against it, or that it cannot be reached.
     pub async fn submit(&self, message: &Value) -> Result<Accepted, Failure> {
-        let request = self.http.post(self.url("/v1/messages")).json(message).timeout(PATIENCE);
+        let request = self
+            .http
+            .post(self.url("/v1/messages"))
+            .json(message)
+            .timeout(PATIENCE);
         self.read(request).await
     }
 
@@ -84,7 +91,8 @@ impl Client {
     /// As [`Client::submit`].
     pub async fn message(&self, id: &str) -> Result<MessageView, Failure> {
         let path = format!("/v1/messages/{id}");
-        self.read(self.http.get(self.url(&path)).timeout(PATIENCE)).await
+        self.read(self.http.get(self.url(&path)).timeout(PATIENCE))
+            .await
     }
 
     /// No longer wants the answer.
@@ -93,7 +101,8 @@ impl Client {
     /// As [`Client::submit`].
     pub async fn cancel(&self, id: &str) -> Result<MessageView, Failure> {
         let path = format!("/v1/messages/{id}");
-        self.read(self.http.delete(self.url(&path)).timeout(PATIENCE)).await
+        self.read(self.http.delete(self.url(&path)).timeout(PATIENCE))
+            .await
     }
 
     /// Reports everything that goes on with a message until it has ended, across broken
@@ -116,12 +125,18 @@ impl Client {
                 tokio::time::sleep(AGAIN).await;
             }
         };
-        tokio::time::timeout_at(until, follow).await.unwrap_or_else(|_elapsed| {
-            Err(Failure::new(Exit::Timeout, format!("no answer to {id} in time")).todo(format!(
-                "It may still come: curl '{}/v1/messages/{id}?wait=60s'",
-                self.base
-            )))
-        })
+        tokio::time::timeout_at(until, follow)
+            .await
+            .unwrap_or_else(|_elapsed| {
+                Err(
+                    Failure::new(Exit::Timeout, format!("no answer to {id} in time")).todo(
+                        format!(
+                            "It may still come: curl '{}/v1/messages/{id}?wait=60s'",
+                            self.base
+                        ),
+                    ),
+                )
+            })
     }
 
     /// Whether the end was seen; `false` when the connection broke before it.
@@ -136,14 +151,18 @@ impl Client {
         if *seen > 0 {
             request = request.header("last-event-id", seen.to_string());
         }
-        let Ok(response) = request.send().await else { return Ok(false) };
+        let Ok(response) = request.send().await else {
+            return Ok(false);
+        };
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             return Ok(false);
         }
         let mut events = refused(response).await?.bytes_stream().eventsource();
         while let Some(Ok(event)) = events.next().await {
             *seen = event.id.parse().unwrap_or(*seen);
-            let Ok(event) = serde_json::from_str::<LiveEvent>(&event.data) else { continue };
+            let Ok(event) = serde_json::from_str::<LiveEvent>(&event.data) else {
+                continue;
+            };
             report(&event)?;
             if event.is_final() {
                 return Ok(true);
@@ -157,7 +176,11 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<T, Failure> {
         let response = request.send().await.map_err(|error| self.away(&error))?;
-        refused(response).await?.json().await.map_err(|error| self.away(&error))
+        refused(response)
+            .await?
+            .json()
+            .await
+            .map_err(|error| self.away(&error))
     }
 
     fn away(&self, error: &reqwest::Error) -> Failure {
@@ -176,10 +199,16 @@ async fn refused(response: Response) -> Result<Response, Failure> {
     if status.is_success() {
         return Ok(response);
     }
-    let exit = if status.is_client_error() { Exit::Usage } else { Exit::Unreachable };
+    let exit = if status.is_client_error() {
+        Exit::Usage
+    } else {
+        Exit::Unreachable
+    };
     let problem: Value = response.json().await.unwrap_or_default();
     let text = |name: &str| problem.get(name).and_then(Value::as_str);
-    let title = text("title").or(status.canonical_reason()).unwrap_or("refused");
+    let title = text("title")
+        .or_else(|| status.canonical_reason())
+        .unwrap_or("refused");
     Err(match text("detail") {
         Some(detail) => Failure::new(exit, format!("{title}: {detail}")),
         None => Failure::new(exit, format!("{title} ({status})")),

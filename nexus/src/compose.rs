@@ -29,11 +29,31 @@ impl Entry {
 
 /// The registry, in the order of start. A new service is one entry here.
 pub const SERVICES: &[Entry] = &[
-    Entry { name: nexus_orchestrator::NAME, about: "owns conversations and decides", make: orchestrator },
-    Entry { name: nexus_provider_router::NAME, about: "owns every call to a model", make: router },
-    Entry { name: nexus_tool_executor::NAME, about: "owns every effect", make: tools },
-    Entry { name: nexus_recorder::NAME, about: "keeps everything that passed, to be read", make: recorder },
-    Entry { name: nexus_entry_api::NAME, about: "REST and SSE for people and programs", make: entry_api },
+    Entry {
+        name: nexus_orchestrator::NAME,
+        about: "owns conversations and decides",
+        make: orchestrator,
+    },
+    Entry {
+        name: nexus_provider_router::NAME,
+        about: "owns every call to a model",
+        make: router,
+    },
+    Entry {
+        name: nexus_tool_executor::NAME,
+        about: "owns every effect",
+        make: tools,
+    },
+    Entry {
+        name: nexus_recorder::NAME,
+        about: "keeps everything that passed, to be read",
+        make: recorder,
+    },
+    Entry {
+        name: nexus_entry_api::NAME,
+        about: "REST and SSE for people and programs",
+        make: entry_api,
+    },
 ];
 
 /// The names there are.
@@ -53,10 +73,7 @@ pub fn all(source: &ConfigSource) -> Result<Vec<Box<dyn Service>>, ConfigError> 
 ///
 /// # Errors
 /// An unknown name with the nearest known one, or what is wrong with the configuration.
-pub fn chosen(
-    source: &ConfigSource,
-    wanted: &[String],
-) -> Result<Vec<Box<dyn Service>>, Failure> {
+pub fn chosen(source: &ConfigSource, wanted: &[String]) -> Result<Vec<Box<dyn Service>>, Failure> {
     for name in wanted {
         if !names().any(|known| known == name) {
             return Err(Failure::usage(format!("no service is called `{name}`"))
@@ -72,7 +89,10 @@ pub fn chosen(
 
 fn orchestrator(source: &ConfigSource) -> Result<Box<dyn Service>, ConfigError> {
     use nexus_orchestrator::{DEFAULT_CONFIG, NAME, service};
-    Ok(service(source.section(NAME, DEFAULT_CONFIG)?, source.section("principals", PRINCIPALS)?))
+    Ok(service(
+        source.section(NAME, DEFAULT_CONFIG)?,
+        source.section("principals", PRINCIPALS)?,
+    ))
 }
 
 fn router(source: &ConfigSource) -> Result<Box<dyn Service>, ConfigError> {

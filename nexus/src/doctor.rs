@@ -7,6 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::cli::JsonArgs;
 use crate::exit::Failure;
 use crate::settings::Settings;
 use crate::style::{Tone, toned};
@@ -28,16 +29,22 @@ pub struct Check {
 impl Check {
     /// As it should be.
     pub fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { name: name.into(), ok: true, found: found.into(), todo: None }
+        Self {
+            name: name.into(),
+            ok: true,
+            found: found.into(),
+            todo: None,
+        }
     }
 
     /// Not as it should be.
-    pub fn bad(
-        name: impl Into<String>,
-        found: impl Into<String>,
-        todo: impl Into<String>,
-    ) -> Self {
-        Self { name: name.into(), ok: false, found: found.into(), todo: Some(todo.into()) }
+    pub fn bad(name: impl Into<String>, found: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ok: false,
+            found: found.into(),
+            todo: Some(todo.into()),
+        }
     }
 
     /// The same with a word on what could be better.
@@ -50,9 +57,17 @@ impl Check {
     /// For people: one line, and another with what to do.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mark = if self.ok { toned(Tone::Good, "ok ") } else { toned(Tone::Bad, "no ") };
-        let mut lines = vec![format!("{mark} {:<10} {}", self.name, self.found)];
-        lines.extend(self.todo.as_ref().map(|todo| format!("               → {todo}")));
+        let mark = if self.ok {
+            toned(Tone::Good, "ok ")
+        } else {
+            toned(Tone::Bad, "no ")
+        };
+        let mut lines = vec![format!("{mark} {:<13} {}", self.name, self.found)];
+        lines.extend(
+            self.todo
+                .as_ref()
+                .map(|todo| format!("                  → {todo}")),
+        );
         lines
     }
 }
@@ -62,7 +77,7 @@ impl Check {
 /// # Errors
 /// How much is wrong.
 pub async fn doctor(
-    as_json: bool,
+    args: &JsonArgs,
     settings: Result<Settings, Failure>,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
@@ -71,7 +86,7 @@ pub async fn doctor(
         Err(failure) => vec![checks::unreadable(failure)],
     };
     let wrong = found.iter().filter(|check| !check.ok).count();
-    if as_json {
+    if args.json {
         writeln!(out, "{}", json!({ "ok": wrong == 0, "checks": found }))?;
     } else {
         for line in found.iter().flat_map(Check::lines) {

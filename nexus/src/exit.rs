@@ -55,7 +55,11 @@ pub struct Failure {
 impl Failure {
     /// A failure that says everything in one sentence.
     pub fn new(exit: Exit, what: impl fmt::Display) -> Self {
-        Self { exit, what: what.to_string(), todo: None }
+        Self {
+            exit,
+            what: what.to_string(),
+            todo: None,
+        }
     }
 
     /// Wrong usage or configuration.

@@ -63,20 +63,23 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let settings = || Settings::load(&cli.global);
     match cli.command {
         Command::Schema(args) => schema::schema(&args, out).map(|()| ExitCode::SUCCESS),
-        Command::Up => up::up(settings()?),
-        Command::Run(args) => up::run(&args, settings()?),
+        Command::Up => up::up(&settings()?),
+        Command::Run(args) => up::run(&args, &settings()?),
         Command::Ask(args) => block_on(ask::ask(&args, &settings()?, out)),
         Command::Chat(args) => block_on(chat::chat(&args, &settings()?, out)),
         Command::Tail(args) => block_on(tail::tail(&args, &settings()?, out)),
         Command::Trace(args) => block_on(trace::trace(&args, &settings()?, out)),
-        Command::Workers(args) => block_on(workers::workers(args.json, &settings()?, out)),
-        Command::Doctor(args) => block_on(doctor::doctor(args.json, settings(), out)),
+        Command::Workers(args) => block_on(workers::workers(&args, &settings()?, out)),
+        Command::Doctor(args) => block_on(doctor::doctor(&args, settings(), out)),
     }
 }
 
-/// Runs a command on a runtime of its own; its log shows only what matters.
+/// Runs a command on a runtime of its own; its log shows only what broke.
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<ExitCode, Failure> {
-    install_logs(&LogConfig { level: "warn".to_owned() }).map_err(Failure::usage)?;
+    install_logs(&LogConfig {
+        level: "error".to_owned(),
+    })
+    .map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

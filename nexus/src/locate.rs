@@ -42,8 +42,10 @@ pub async fn locate(settings: &Settings, place: &Where) -> Result<Found, Failure
         return if client.is_there().await {
             Ok(Found { client, own: None })
         } else {
-            Err(Failure::unreachable(format!("no node of Nexus answers at {url}"))
-                .todo("Start one with `nexus up`, or leave --url and NEXUS_URL out"))
+            Err(
+                Failure::unreachable(format!("no node of Nexus answers at {url}"))
+                    .todo("Start one with `nexus up`, or leave --url and NEXUS_URL out"),
+            )
         };
     }
     let client = Client::new(&settings.url())?;
@@ -52,7 +54,10 @@ pub async fn locate(settings: &Settings, place: &Where) -> Result<Found, Failure
     }
     let node = start(settings).await?;
     let client = Client::new(&format!("http://{}", node.http_address()))?;
-    Ok(Found { client, own: Some(node) })
+    Ok(Found {
+        client,
+        own: Some(node),
+    })
 }
 
 async fn start(settings: &Settings) -> Result<RunningNode, Failure> {
@@ -60,18 +65,27 @@ async fn start(settings: &Settings) -> Result<RunningNode, Failure> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     (config.http.listen, config.admin.listen) = (any, any);
     let services = compose::all(&settings.source).map_err(Failure::usage)?;
-    Node::start(config, services).await.map_err(|error| explain(settings, &error))
+    Node::start(config, services)
+        .await
+        .map_err(|error| explain(settings, &error))
 }
 
 fn explain(settings: &Settings, error: &NodeError) -> Failure {
     match error {
         NodeError::Bus(BusError::File { .. }) => {
             let url = settings.url();
-            Failure::unreachable(format!("no node answers at {url}, and none can start: {error}"))
-                .todo("If a node runs elsewhere, name it with --url or NEXUS_URL; else end the \
-                       process that holds the file, or choose another folder with --data")
+            Failure::unreachable(format!(
+                "no node answers at {url}, and none can start: {error}"
+            ))
+            .todo(
+                "If a node runs elsewhere, name it with --url or NEXUS_URL; else end the \
+                       process that holds the file, or choose another folder with --data",
+            )
         }
         NodeError::Config(_) => Failure::usage(error),
-        _ => Failure::new(Exit::Unreachable, format!("no node runs, and none can start: {error}")),
+        _ => Failure::new(
+            Exit::Unreachable,
+            format!("no node runs, and none can start: {error}"),
+        ),
     }
 }

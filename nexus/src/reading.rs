@@ -19,10 +19,14 @@ pub async fn open_to_read(settings: &Settings) -> Result<Bus, Failure> {
     if let BusUrl::Embedded { path, .. } = &config.url
         && !path.exists()
     {
-        return Err(Failure::unreachable(format!("there is no bus at {}", path.display()))
-            .todo("Start one with `nexus up`, or say where it is: --data DIR or --bus URL"));
+        return Err(
+            Failure::unreachable(format!("there is no bus at {}", path.display()))
+                .todo("Start one with `nexus up`, or say where it is: --data DIR or --bus URL"),
+        );
     }
-    let bus = Bus::connect(&config).await.map_err(|error| explain(&error))?;
+    let bus = Bus::connect(&config)
+        .await
+        .map_err(|error| explain(&error))?;
     match tokio::time::timeout(PATIENCE, bus.ping()).await {
         Ok(Ok(())) => Ok(bus),
         Ok(Err(error)) => Err(explain(&error)),

@@ -30,7 +30,9 @@ pub fn schema(args: &SchemaArgs, out: &mut impl Write) -> Result<(), Failure> {
             Ok(())
         }
         Some(wanted) => {
-            let found = schemas.iter().find(|(name, _)| short(name) == wanted || *name == wanted);
+            let found = schemas
+                .iter()
+                .find(|(name, _)| short(name) == wanted || *name == wanted);
             match found {
                 Some((_, schema)) => print(out, schema),
                 None => Err(Failure::usage(format!("no event is called `{wanted}`"))

@@ -66,10 +66,16 @@ pub fn in_folder(folder: &Path, node: &NodeConfig) -> Vec<(String, String)> {
     let inside = |name: &str| folder.join(name).display().to_string();
     let mut overrides = vec![("bus.blobs".to_owned(), inside("blobs"))];
     if matches!(node.bus.url, BusUrl::Embedded { .. }) {
-        overrides.push(("bus.url".to_owned(), format!("embedded:{}", inside("bus.db"))));
+        overrides.push((
+            "bus.url".to_owned(),
+            format!("embedded:{}", inside("bus.db")),
+        ));
     }
     if node.store.starts_with("sqlite:") && node.store != "sqlite::memory:" {
-        overrides.push(("store.url".to_owned(), format!("sqlite:{}", folder.display())));
+        overrides.push((
+            "store.url".to_owned(),
+            format!("sqlite:{}", folder.display()),
+        ));
     }
     overrides
 }

@@ -21,14 +21,31 @@ pub fn status_word(status: &str) -> &str {
 /// The line for a tool call that started or ended; `None` for other events.
 #[must_use]
 pub fn tool_line(event: &LiveEvent) -> Option<String> {
-    let LiveEvent::Tool { name, status, detail, .. } = event else { return None };
+    let LiveEvent::Tool {
+        name,
+        status,
+        detail,
+        ..
+    } = event
+    else {
+        return None;
+    };
     let (mark, tone) = match status.as_str() {
         "started" => ("→", Tone::Faint),
         "completed" => ("✓", Tone::Good),
         _ => ("✗", Tone::Bad),
     };
     let detail = cut(&plain(detail), DETAIL);
-    Some(format!("{} {} {}", toned(tone, mark), toned(Tone::Name, name), detail).trim_end().into())
+    Some(
+        format!(
+            "{} {} {}",
+            toned(tone, mark),
+            toned(Tone::Name, name),
+            detail
+        )
+        .trim_end()
+        .into(),
+    )
 }
 
 /// Text as it is, nothing for nothing, the rest as JSON.

@@ -46,14 +46,18 @@ pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.chars().map(clean).collect();
     }
-    text.chars().take(width.saturating_sub(1)).map(clean).chain(['…']).collect()
+    text.chars()
+        .take(width.saturating_sub(1))
+        .map(clean)
+        .chain(['…'])
+        .collect()
 }
 
 /// The time of day, in UTC.
 #[must_use]
 pub fn time_of_day(at: Timestamp) -> String {
     let text = at.to_string();
-    text.get(11..23).map_or(text.clone(), str::to_owned)
+    text.get(11..23).map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// Milliseconds for people: `3ms`, `1.25s`, `2m05s`.

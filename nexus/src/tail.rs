@@ -5,11 +5,11 @@ pub mod line;
 use std::io::Write;
 use std::time::Duration;
 
-use nexus_bus::{Bus, BusError, ReadFrom};
+use nexus_bus::{Bus, ReadFrom};
 use nexus_contracts::Timestamp;
 use nexus_service_kit::Clock;
 
-use crate::channels::{AllChannels, Seen};
+use crate::channels::{AllChannels, Page, Seen};
 use crate::cli::TailArgs;
 use crate::exit::Failure;
 use crate::reading::open_to_read;
@@ -45,9 +45,10 @@ fn beginning(args: &TailArgs, now: Timestamp) -> ReadFrom {
     let back = args.since.unwrap_or_default().as_millis();
     match (args.since, args.no_follow) {
         (None, true) => ReadFrom::Start,
-        _ => ReadFrom::Time(now.as_millis().saturating_sub_unsigned(
-            u64::try_from(back).unwrap_or(u64::MAX),
-        )),
+        _ => ReadFrom::Time(
+            now.as_millis()
+                .saturating_sub_unsigned(u64::try_from(back).unwrap_or(u64::MAX)),
+        ),
     }
 }
 
@@ -61,12 +62,20 @@ async fn follow(
     let mut lines = Lines::default();
     let mut away = false;
     for look in 0_u32.. {
-        match round(&mut channels, look % LOOKS == 0).await {
-            Ok(seen) => {
+        let page = match look % LOOKS {
+            0 => channels.look_and_next().await,
+            _ => channels.next(|_| true).await,
+        };
+        match page {
+            Ok(Page { seen, .. }) => {
                 away = false;
                 let is_last = seen.is_empty() && args.no_follow;
                 for seen in seen.iter().filter(|seen| is_wanted(args, seen)) {
-                    let line = if args.json { json(seen) } else { lines.line(seen) };
+                    let line = if args.json {
+                        json(seen)
+                    } else {
+                        lines.line(seen)
+                    };
                     writeln!(out, "{line}")?;
                 }
                 out.flush()?;
@@ -90,16 +99,13 @@ async fn follow(
     Ok(())
 }
 
-async fn round(channels: &mut AllChannels, look: bool) -> Result<Vec<Seen>, BusError> {
-    if look {
-        channels.look().await?;
-    }
-    Ok(channels.next(|_| true).await?.seen)
-}
-
 fn is_wanted(args: &TailArgs, seen: &Seen) -> bool {
     let corr = args.corr.as_deref().is_none_or(|wanted| {
-        seen.corr().is_some_and(|corr| corr.starts_with(wanted.trim_end_matches('…')))
+        seen.corr()
+            .is_some_and(|corr| corr.starts_with(wanted.trim_end_matches('…')))
     });
-    corr && args.event_type.as_deref().is_none_or(|wanted| seen.event_type().starts_with(wanted))
+    corr && args
+        .event_type
+        .as_deref()
+        .is_none_or(|wanted| seen.event_type().starts_with(wanted))
 }

@@ -37,7 +37,9 @@ pub async fn trace(
             "the bus keeps no message with correlation id `{}`",
             args.corr
         ))
-        .todo("Check the id, or ask the recorder: GET /v1/runs/{correlation_id} keeps them longer"));
+        .todo(
+            "Check the id, or ask the recorder: GET /v1/runs/{correlation_id} keeps them longer",
+        ));
     }
     if args.json {
         let text = serde_json::to_string_pretty(&trace).map_err(Failure::failed)?;
@@ -57,7 +59,10 @@ async fn collect(bus: Bus, corr: &str, bar: &ProgressBar) -> Result<Vec<Seen>, B
     let mut found = Vec::new();
     let mut without: BTreeMap<String, Seen> = BTreeMap::new();
     let wanted = |entry: &Entry| {
-        entry.record.text("correlation_id").is_none_or(|id| id.is_empty() || id == corr)
+        entry
+            .record
+            .text("correlation_id")
+            .is_none_or(|id| id.is_empty() || id == corr)
     };
     loop {
         let page = channels.next(wanted).await?;

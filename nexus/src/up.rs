@@ -6,7 +6,8 @@ use std::time::Duration;
 use nexus_bus::BusUrl;
 use nexus_contracts::tables;
 use nexus_provider_router::ProviderStatus;
-use nexus_service_kit::{RunningNode, Service, TableView, run_process};
+use nexus_service_kit::telemetry::{install_logs, install_tls};
+use nexus_service_kit::{NodeConfig, NodeError, RunningNode, Service, TableView};
 
 use crate::cli::RunArgs;
 use crate::compose;
@@ -21,16 +22,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What is wrong with the configuration.
-pub fn up(settings: Settings) -> Result<ExitCode, Failure> {
+pub fn up(settings: &Settings) -> Result<ExitCode, Failure> {
     let services = compose::all(&settings.source).map_err(Failure::usage)?;
-    Ok(run_until_signal(settings, services, true))
+    run_until_signal(settings, services, Scope::Whole)
 }
 
 /// Some services in this process.
 ///
 /// # Errors
 /// An unknown name with the nearest known one, or what is wrong with the configuration.
-pub fn run(args: &RunArgs, settings: Settings) -> Result<ExitCode, Failure> {
+pub fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     if args.services.iter().any(|name| name == "help") {
         for entry in compose::SERVICES {
             anstream::println!("{:<18}{}", entry.name, entry.about);
@@ -38,14 +39,21 @@ pub fn run(args: &RunArgs, settings: Settings) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let services = compose::chosen(&settings.source, &args.services)?;
-    Ok(run_until_signal(settings, services, false))
+    run_until_signal(settings, services, Scope::Part)
+}
+
+/// How much of Nexus runs in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Whole,
+    Part,
 }
 
 fn run_until_signal(
-    settings: Settings,
+    settings: &Settings,
     services: Vec<Box<dyn Service>>,
-    is_whole: bool,
-) -> ExitCode {
+    scope: Scope,
+) -> Result<ExitCode, Failure> {
     let names: Vec<&'static str> = services.iter().map(|service| service.name()).collect();
     let bus = bus_in_words(&settings.node.bus.url);
     let started = |node: &RunningNode| {
@@ -56,7 +64,7 @@ fn run_until_signal(
             store: without_password(&settings.node.store),
             services: names,
         };
-        if is_whole {
+        if scope == Scope::Whole {
             let deps = node.deps().clone();
             node.deps().tasks.spawn("greeting", async move {
                 let providers = TableView::<ProviderStatus>::watch(&deps, tables::PROVIDERS).await;
@@ -68,14 +76,46 @@ fn run_until_signal(
             print(&facts.lines());
         }
     };
-    run_process(settings.node.clone(), services, started)
+    serve(&settings.node, services, started)
+}
+
+fn serve(
+    config: &NodeConfig,
+    services: Vec<Box<dyn Service>>,
+    started: impl FnOnce(&RunningNode),
+) -> Result<ExitCode, Failure> {
+    install_tls();
+    install_logs(&config.log).map_err(Failure::usage)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
+    let node = nexus_service_kit::run_until_signal(config.clone(), services, started);
+    let ended = runtime.block_on(node);
+    runtime.shutdown_background();
+    ended
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| match error {
+            NodeError::Config(_) => Failure::usage(error),
+            NodeError::Bus(_)
+            | NodeError::Store(_)
+            | NodeError::InUse { .. }
+            | NodeError::Listen { .. } => Failure::unreachable(error),
+            NodeError::Service { .. } | NodeError::Routes { .. } | NodeError::Fatal(_) => {
+                Failure::failed(error)
+            }
+        })
 }
 
 /// The provider that answers when nobody names one, once it is known.
 async fn first_active(providers: &TableView<ProviderStatus>) -> Option<ProviderStatus> {
     let mut changed = providers.changed();
     loop {
-        if let Some(active) = providers.all().into_values().find(|provider| provider.default) {
+        if let Some(active) = providers
+            .all()
+            .into_values()
+            .find(|provider| provider.default)
+        {
             return Some(active);
         }
         changed.changed().await.ok()?;
@@ -115,7 +155,11 @@ impl Facts {
     pub fn lines(&self) -> Vec<String> {
         let row = |name: &str, value: &str| format!("  {name:<10}{value}");
         vec![
-            format!("{} {}", toned(Tone::Strong, "nexus"), self.services.join(", ")),
+            format!(
+                "{} {}",
+                toned(Tone::Strong, "nexus"),
+                self.services.join(", ")
+            ),
             row("api", &toned(Tone::Name, format!("http://{}", self.http))),
             row("admin", &format!("http://{}/readyz", self.admin)),
             row("bus", &self.bus),

@@ -7,6 +7,7 @@ use nexus_contracts::{Timestamp, tables};
 use nexus_service_kit::{Clock, WorkerInfo};
 use serde_json::json;
 
+use crate::cli::JsonArgs;
 use crate::exit::Failure;
 use crate::reading::open_to_read;
 use crate::settings::Settings;
@@ -20,7 +21,7 @@ const SILENT_MS: i64 = 15_000;
 /// # Errors
 /// When the bus cannot be read.
 pub async fn workers(
-    as_json: bool,
+    args: &JsonArgs,
     settings: &Settings,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
@@ -28,7 +29,7 @@ pub async fn workers(
     let found = all(&bus).await;
     bus.close().await;
     let (found, now) = (found?, Clock::system().now());
-    if as_json {
+    if args.json {
         let rows: Vec<_> = found
             .iter()
             .map(|worker| json!({ "alive": is_alive(worker, now), "worker": worker }))
@@ -37,7 +38,10 @@ pub async fn workers(
         return Ok(());
     }
     if found.is_empty() {
-        writeln!(out, "no worker has announced itself; start one with `nexus up`")?;
+        writeln!(
+            out,
+            "no worker has announced itself; start one with `nexus up`"
+        )?;
     }
     for worker in &found {
         for line in lines(worker, now) {
@@ -52,9 +56,15 @@ pub async fn workers(
 /// # Errors
 /// When the bus cannot be read.
 pub async fn all(bus: &Bus) -> Result<Vec<WorkerInfo>, Failure> {
-    let entries = bus.table_list(tables::WORKERS).await.map_err(Failure::unreachable)?;
+    let entries = bus
+        .table_list(tables::WORKERS)
+        .await
+        .map_err(Failure::unreachable)?;
     // A newer worker may announce itself in words this program does not know.
-    Ok(entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect())
+    Ok(entries
+        .iter()
+        .filter_map(|entry| serde_json::from_slice(&entry.value).ok())
+        .collect())
 }
 
 /// Whether a worker still announces itself.

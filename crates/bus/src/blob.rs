@@ -30,10 +30,16 @@ impl Blobs {
     /// # Errors
     /// [`BusError::File`] when the folder cannot be made or used.
     pub fn local(folder: &Path, inline_limit: usize) -> Result<Self, BusError> {
-        let bad = |reason: String| BusError::File { path: folder.display().to_string(), reason };
+        let bad = |reason: String| BusError::File {
+            path: folder.display().to_string(),
+            reason,
+        };
         std::fs::create_dir_all(folder).map_err(|error| bad(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| bad(e.to_string()))?;
-        Ok(Self { store: Arc::new(store), inline_limit })
+        Ok(Self {
+            store: Arc::new(store),
+            inline_limit,
+        })
     }
 
     /// Stores bytes; returns their key.
@@ -45,7 +51,9 @@ impl Blobs {
         self.store
             .put(&path_of(&key), PutPayload::from_bytes(data))
             .await
-            .map_err(|error| BusError::Full { reason: format!("blob store: {error}") })?;
+            .map_err(|error| BusError::Full {
+                reason: format!("blob store: {error}"),
+            })?;
         Ok(key)
     }
 
@@ -56,10 +64,13 @@ impl Blobs {
     /// does not answer.
     pub async fn get(&self, key: &str) -> Result<Bytes, BusError> {
         let failed = |error: object_store::Error| match error {
-            object_store::Error::NotFound { .. } => BusError::MissingBlob { key: key.to_owned() },
-            other => {
-                BusError::Unreachable { address: "blobs".to_owned(), reason: other.to_string() }
-            }
+            object_store::Error::NotFound { .. } => BusError::MissingBlob {
+                key: key.to_owned(),
+            },
+            other => BusError::Unreachable {
+                address: "blobs".to_owned(),
+                reason: other.to_string(),
+            },
         };
         let found = self.store.get(&path_of(key)).await.map_err(failed)?;
         found.bytes().await.map_err(failed)
@@ -89,24 +100,33 @@ impl Blobs {
     async fn check_in_settlement(&self, settlement: &mut Settlement) -> Result<(), BusError> {
         self.check_in(&mut settlement.publish).await?;
         if matches!(settlement.action, Action::Dead { .. }) {
-            self.check_in_record(&mut settlement.leased.entry.record).await?;
+            self.check_in_record(&mut settlement.leased.entry.record)
+                .await?;
         }
         Ok(())
     }
 
     fn is_large(&self, record: &Record) -> bool {
-        record.get("payload").is_some_and(|payload| payload.len() > self.inline_limit)
+        record
+            .get("payload")
+            .is_some_and(|payload| payload.len() > self.inline_limit)
     }
 
     fn stores_large(&self, settlement: &Settlement) -> bool {
         let buried = matches!(settlement.action, Action::Dead { .. })
             && self.is_large(&settlement.leased.entry.record);
-        buried || settlement.publish.iter().any(|outgoing| self.is_large(&outgoing.record))
+        buried
+            || settlement
+                .publish
+                .iter()
+                .any(|outgoing| self.is_large(&outgoing.record))
     }
 
     /// Replaces a reference by the payload it stands for.
     pub(crate) async fn check_out(&self, record: &mut Record) -> Result<(), BusError> {
-        let Some(reference) = record.text(PAYLOAD_REF) else { return Ok(()) };
+        let Some(reference) = record.text(PAYLOAD_REF) else {
+            return Ok(());
+        };
         let key = reference.split(':').nth(1).unwrap_or_default().to_owned();
         if key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(BusError::MissingBlob { key });
@@ -119,9 +139,18 @@ impl Blobs {
 
     /// A group whose deliveries carry their payloads and whose outgoing records may be large.
     pub(crate) fn wrap(&self, group: Group) -> Group {
-        let reader = ResolvingReader { inner: group.reader, blobs: self.clone() };
-        let settler = ReferencingSettler { inner: group.settler, blobs: self.clone() };
-        Group { reader: Box::new(reader), settler: Arc::new(settler) }
+        let reader = ResolvingReader {
+            inner: group.reader,
+            blobs: self.clone(),
+        };
+        let settler = ReferencingSettler {
+            inner: group.settler,
+            blobs: self.clone(),
+        };
+        Group {
+            reader: Box::new(reader),
+            settler: Arc::new(settler),
+        }
     }
 }
 
@@ -157,7 +186,10 @@ struct ReferencingSettler {
 #[async_trait]
 impl GroupSettler for ReferencingSettler {
     async fn settle(&self, batch: &[Settlement]) -> Vec<Result<(), BusError>> {
-        if !batch.iter().any(|settlement| self.blobs.stores_large(settlement)) {
+        if !batch
+            .iter()
+            .any(|settlement| self.blobs.stores_large(settlement))
+        {
             return self.inner.settle(batch).await;
         }
         let mut batch = batch.to_vec();

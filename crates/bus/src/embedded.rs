@@ -56,13 +56,19 @@ use crate::{
 /// [`BusError::File`] when another process owns it, when it is damaged or not a bus.
 pub async fn open(config: &BusConfig) -> Result<Arc<dyn Backend>, BusError> {
     match &config.url {
-        BusUrl::Embedded { path, read_only: true } => Ok(Arc::new(Beside::open(path)?)),
-        BusUrl::Embedded { path, read_only: false } => {
-            Ok(Arc::new(Embedded::open(path, config.durability, None).await?))
-        }
-        BusUrl::Redis(_) | BusUrl::Nats(_) => {
-            Err(BusError::Config("the embedded bus needs an `embedded:` url".to_owned()))
-        }
+        BusUrl::Embedded {
+            path,
+            read_only: true,
+        } => Ok(Arc::new(Beside::open(path)?)),
+        BusUrl::Embedded {
+            path,
+            read_only: false,
+        } => Ok(Arc::new(
+            Embedded::open(path, config.durability, None).await?,
+        )),
+        BusUrl::Redis(_) | BusUrl::Nats(_) => Err(BusError::Config(
+            "the embedded bus needs an `embedded:` url".to_owned(),
+        )),
     }
 }
 
@@ -86,9 +92,15 @@ impl Embedded {
     ) -> Result<Self, BusError> {
         let owned = path.to_owned();
         let started = move || start(&owned, durability, max_bytes);
-        let link = tokio::task::spawn_blocking(started).await.or(Err(BusError::Closed))??;
+        let link = tokio::task::spawn_blocking(started)
+            .await
+            .or(Err(BusError::Closed))??;
         let live = Live::new(link.shared.closed.clone());
-        Ok(Self { link, live, durability })
+        Ok(Self {
+            link,
+            live,
+            durability,
+        })
     }
 
     fn member(&self, channel: &str, group: &str) -> Option<Member> {
@@ -102,21 +114,29 @@ impl Embedded {
             Some(channel) => Ok(channel),
             None => {
                 let channel = name.to_owned();
-                self.link.ask(|reply| Command::Create { channel, reply }).await?
+                self.link
+                    .ask(|reply| Command::Create { channel, reply })
+                    .await?
             }
         }
     }
 }
 
 fn start(path: &Path, durability: Durability, max_bytes: Option<u64>) -> Result<Link, BusError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder)
             .map_err(|error| failure::file(folder, error.to_string()))?;
     }
     let lock = OwnerLock::take(path)?;
     let connection = schema::open_owner(path, durability, max_bytes)?;
     let (channels, durables) = load::load(path, &connection, now_ms())?;
-    let channels = channels.into_iter().map(|c| (c.name.clone(), Arc::new(c))).collect();
+    let channels = channels
+        .into_iter()
+        .map(|c| (c.name.clone(), Arc::new(c)))
+        .collect();
     let shared = Arc::new(Shared {
         path: path.to_owned(),
         channels: RwLock::new(channels),
@@ -124,7 +144,12 @@ fn start(path: &Path, durability: Durability, max_bytes: Option<u64>) -> Result<
         closed: tokio_util::sync::CancellationToken::new(),
     });
     let (queue, commands) = channel();
-    let writer = Writer { connection, shared: Arc::clone(&shared), durables, lock };
+    let writer = Writer {
+        connection,
+        shared: Arc::clone(&shared),
+        durables,
+        lock,
+    };
     std::thread::Builder::new()
         .name("bus-writer".to_owned())
         .spawn(move || writer.run(&commands))
@@ -139,19 +164,40 @@ impl Backend for Embedded {
             return Ok(Vec::new());
         }
         let appends = appends(batch)?;
-        self.link.ask(|reply| Command::Publish { appends, reply }).await?
+        self.link
+            .ask(|reply| Command::Publish { appends, reply })
+            .await?
     }
 
     async fn group(&self, spec: GroupSpec) -> Result<Group, BusError> {
         let (channel, group) = (spec.channel, spec.group);
         let member = match self.member(&channel, &group) {
             Some(member) => member,
-            None => self.link.ask(|reply| Command::Join { channel, group, reply }).await??,
+            None => {
+                self.link
+                    .ask(|reply| Command::Join {
+                        channel,
+                        group,
+                        reply,
+                    })
+                    .await??
+            }
         };
         let (link, lease) = (self.link.clone(), spec.lease);
-        let reader = EmbeddedReader { link: link.clone(), member: member.clone(), lease };
-        let settler = EmbeddedSettler { link, member, lease };
-        Ok(Group { reader: Box::new(reader), settler: Arc::new(settler) })
+        let reader = EmbeddedReader {
+            link: link.clone(),
+            member: member.clone(),
+            lease,
+        };
+        let settler = EmbeddedSettler {
+            link,
+            member,
+            lease,
+        };
+        Ok(Group {
+            reader: Box::new(reader),
+            settler: Arc::new(settler),
+        })
     }
 
     async fn read(
@@ -160,11 +206,16 @@ impl Backend for Embedded {
         from: ReadFrom,
         limit: usize,
     ) -> Result<Vec<Entry>, BusError> {
-        let Some(channel) = self.link.shared.channel(channel) else { return Ok(Vec::new()) };
+        let Some(channel) = self.link.shared.channel(channel) else {
+            return Ok(Vec::new());
+        };
         let source = Arc::clone(&channel);
         let query = move |db: &rusqlite::Connection| query::read(db, &source, from, limit);
         let stored = self.link.readers.query(query).await?;
-        Ok(stored.into_iter().map(|stored| channel.entry(stored)).collect())
+        Ok(stored
+            .into_iter()
+            .map(|stored| channel.entry(stored))
+            .collect())
     }
 
     async fn backlog(&self, channel: &str, group: &str) -> Result<Backlog, BusError> {
@@ -181,17 +232,27 @@ impl Backend for Embedded {
         }
         let age = move |db: &rusqlite::Connection| query::age(db, &channel, floor, now_ms());
         let oldest_age = self.link.readers.query(age).await?;
-        Ok(Backlog { undelivered, pending, oldest_age })
+        Ok(Backlog {
+            undelivered,
+            pending,
+            oldest_age,
+        })
     }
 
     async fn trim(&self, channel: &str, retain: Duration) -> Result<u64, BusError> {
-        let Some(channel) = self.link.shared.channel(channel) else { return Ok(0) };
+        let Some(channel) = self.link.shared.channel(channel) else {
+            return Ok(0);
+        };
         let retain = i64::try_from(retain.as_millis()).unwrap_or(i64::MAX);
         let before_ms = now_ms().saturating_sub(retain);
         let mut total = 0;
         loop {
             let channel = Arc::clone(&channel);
-            let ask = |reply| Command::Trim { channel, before_ms, reply };
+            let ask = |reply| Command::Trim {
+                channel,
+                before_ms,
+                reply,
+            };
             let dropped = self.link.ask(ask).await??;
             total += dropped;
             if dropped < TRIM_CHUNK {
@@ -214,7 +275,10 @@ impl Backend for Embedded {
 
     async fn table_get(&self, table: &str, key: &str) -> Result<Option<Versioned>, BusError> {
         let (table, key) = (table.to_owned(), key.to_owned());
-        self.link.readers.query(move |db| tables::get(db, &table, &key)).await
+        self.link
+            .readers
+            .query(move |db| tables::get(db, &table, &key))
+            .await
     }
 
     async fn table_put(
@@ -225,8 +289,15 @@ impl Backend for Embedded {
         expect: Expect,
     ) -> Result<PutOutcome, BusError> {
         let (table, key) = (table.to_owned(), key.to_owned());
-        let write = TableWrite { table, key, value: Some(value), expect };
-        self.link.ask(|reply| Command::Table { write, reply }).await?
+        let write = TableWrite {
+            table,
+            key,
+            value: Some(value),
+            expect,
+        };
+        self.link
+            .ask(|reply| Command::Table { write, reply })
+            .await?
     }
 
     async fn table_delete(
@@ -236,19 +307,28 @@ impl Backend for Embedded {
         expect: Expect,
     ) -> Result<PutOutcome, BusError> {
         let (table, key) = (table.to_owned(), key.to_owned());
-        let write = TableWrite { table, key, value: None, expect };
-        self.link.ask(|reply| Command::Table { write, reply }).await?
+        let write = TableWrite {
+            table,
+            key,
+            value: None,
+            expect,
+        };
+        self.link
+            .ask(|reply| Command::Table { write, reply })
+            .await?
     }
 
     async fn table_list(&self, table: &str) -> Result<Vec<Versioned>, BusError> {
         let table = table.to_owned();
-        Ok(self.link.readers.query(move |db| tables::list(db, &table)).await?.1)
+        Ok(self
+            .link
+            .readers
+            .query(move |db| tables::list(db, &table))
+            .await?
+            .1)
     }
 
-    async fn table_watch(
-        &self,
-        table: &str,
-    ) -> Result<BoxStream<'static, TableChange>, BusError> {
+    async fn table_watch(&self, table: &str) -> Result<BoxStream<'static, TableChange>, BusError> {
         watch::watch(&self.link, table).await
     }
 

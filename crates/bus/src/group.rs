@@ -139,7 +139,11 @@ impl Delivery {
 
     /// Done; `publish` is stored first.
     pub fn ack(self, publish: Vec<Outgoing>) -> Settlement {
-        Settlement { leased: self.leased, action: Action::Ack, publish }
+        Settlement {
+            leased: self.leased,
+            action: Action::Ack,
+            publish,
+        }
     }
 
     /// Failed; again after `after`.
@@ -154,12 +158,22 @@ impl Delivery {
 
     /// Buried; `publish` tells whoever waits.
     pub fn dead(self, reason: impl Into<String>, publish: Vec<Outgoing>) -> Settlement {
-        let action = Action::Dead { reason: reason.into() };
-        Settlement { leased: self.leased, action, publish }
+        let action = Action::Dead {
+            reason: reason.into(),
+        };
+        Settlement {
+            leased: self.leased,
+            action,
+            publish,
+        }
     }
 
     fn settle(self, action: Action) -> Settlement {
-        Settlement { leased: self.leased, action, publish: Vec::new() }
+        Settlement {
+            leased: self.leased,
+            action,
+            publish: Vec::new(),
+        }
     }
 }
 
@@ -194,5 +208,7 @@ pub(crate) fn dead_record(
 
 /// Field values carry no line breaks or other control characters.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

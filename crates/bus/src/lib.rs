@@ -1,7 +1,4 @@
-//! The bus: channels, tables, live streams and blobs over an embedded file, Redis or NATS.
-//!
-//! The one door to each backend. The bus moves records of flat fields; it knows `id` and `payload`
-//! by name and nothing of their meaning. See the crate's README for the pitfalls it rules out.
+#![doc = include_str!("../README.md")]
 
 pub mod backend;
 pub mod blob;

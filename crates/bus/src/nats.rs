@@ -6,6 +6,7 @@ mod feed;
 mod fields;
 mod group;
 mod info;
+mod keeper;
 mod lease;
 mod link;
 mod live;
@@ -16,6 +17,7 @@ mod read;
 mod settle;
 mod stream;
 mod table;
+mod trim;
 mod waits;
 mod watch;
 
@@ -66,7 +68,10 @@ impl Drop for Nats {
 impl Backend for Nats {
     async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<EntryId>, BusError> {
         let batch: Vec<&Outgoing> = batch.iter().collect();
-        publish::publish(&self.link, &self.channels, &batch).await.into_iter().collect()
+        publish::publish(&self.link, &self.channels, &batch)
+            .await
+            .into_iter()
+            .collect()
     }
 
     async fn group(&self, spec: GroupSpec) -> Result<Group, BusError> {
@@ -87,7 +92,7 @@ impl Backend for Nats {
     }
 
     async fn trim(&self, channel: &str, retain: Duration) -> Result<u64, BusError> {
-        stream::trim(&self.link, channel, retain).await
+        trim::trim(&self.link, channel, retain).await
     }
 
     async fn channels(&self) -> Result<Vec<ChannelInfo>, BusError> {
@@ -125,10 +130,7 @@ impl Backend for Nats {
         table::list(&self.link, table).await
     }
 
-    async fn table_watch(
-        &self,
-        table: &str,
-    ) -> Result<BoxStream<'static, TableChange>, BusError> {
+    async fn table_watch(&self, table: &str) -> Result<BoxStream<'static, TableChange>, BusError> {
         Ok(watch::watch(&self.link, table))
     }
 

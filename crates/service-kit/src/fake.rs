@@ -3,6 +3,7 @@
 
 mod backend;
 mod group;
+mod tables;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -40,7 +41,10 @@ pub(crate) struct State {
     pub(crate) down: Option<BusError>,
     /// Says no to settling while set.
     pub(crate) settling_fails: Option<BusError>,
-    live: HashMap<String, Vec<LiveEntry>>,
+    /// Every live entry, by topic.
+    pub(crate) live: HashMap<String, Vec<LiveEntry>>,
+    /// The tables.
+    pub(crate) tables: tables::Tables,
 }
 
 struct Queued {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// The components of a node. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Health {
     components: Arc<RwLock<BTreeMap<String, Component>>>,
+    ready: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Clone, Default)]
@@ -65,6 +67,11 @@ impl Health {
         self.components.read().values().all(|component| component.failing.is_none())
     }
 
+    /// Tells whenever a component's report turned the whole ready or not ready.
+    pub(crate) fn turns(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
     /// Whether no part has ended for good: when false, only a new process helps.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -77,6 +84,9 @@ impl Health {
         if component.fate == Fate::Open {
             *component = Component { failing, fate };
         }
+        let ready = components.values().all(|component| component.failing.is_none());
+        drop(components);
+        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 }
 

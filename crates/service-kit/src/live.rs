@@ -99,6 +99,9 @@ fn entry(event: &LiveEvent) -> Option<LiveEntry> {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 struct Stream {
     bus: Bus,
     topic: String,

@@ -67,11 +67,15 @@ impl Node {
         let janitor = janitor::run(deps.clone(), config.retention.clone(), offered.consumes.clone());
         deps.tasks.spawn("janitor", janitor);
         let info = worker_info(&deps, &services, addresses, &offered.consumes, offered.permits);
-        deps.tasks.spawn("workers", announce(deps.clone(), info));
+        // Before the first announcement, which would otherwise say "starting" for five seconds.
         node_health.ok();
+        deps.tasks.spawn("workers", announce(deps.clone(), info));
         Ok(RunningNode { addresses, deps, servers, node_health, grace: config.grace, guard })
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// A node at work. Dropped, it ends without grace.
 pub struct RunningNode {

@@ -81,6 +81,9 @@ pub async fn request(
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Asks once and listens until the answer comes. Listens first, so that none is missed.
 async fn round(
     bus: &Bus,

@@ -107,6 +107,9 @@ pub async fn put_table<T: Serialize + Sync>(
     bus.table_put(table, key, json.into(), Expect::Any).await.map(drop)
 }
 
+#[cfg(test)]
+mod tests;
+
 struct Follower<T> {
     view: TableView<T>,
     bus: Bus,

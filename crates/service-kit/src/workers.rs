@@ -51,9 +51,11 @@ pub struct WorkerInfo {
 pub(crate) async fn announce(deps: Deps, mut info: WorkerInfo) {
     let mut pace = Backoff::of_loop(&deps.clock);
     forget_the_gone(&deps.bus, deps.clock.now()).await;
+    let mut turns = deps.health.turns();
     loop {
+        turns.mark_unchanged();
         say(&deps, &mut info).await;
-        let pause = tokio::time::sleep(pace.jittered(EVERY));
+        let pause = tokio::time::timeout(pace.jittered(EVERY), turns.changed());
         if deps.shutdown.run_until_cancelled(pause).await.is_none() {
             break;
         }

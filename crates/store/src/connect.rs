@@ -139,8 +139,8 @@ fn postgres_pool(connections: u32) -> PgPoolOptions {
         // A broken connection is found by the statement that needs it, which is tried again; the
         // test would be a round trip each time.
         .test_before_acquire(false)
-        // A connection that comes back inside a transaction would swallow the commits of whoever
-        // gets it next. One that cannot roll back is thrown away.
+        // Whatever happened: no connection goes to its next user inside a transaction. One that
+        // cannot roll back is thrown away.
         .after_release(|connection, _| {
             Box::pin(async move {
                 connection.execute(sqlx::AssertSqlSafe("ROLLBACK")).await?;

@@ -152,9 +152,9 @@ impl Store {
 
     /// Begins in a task of the store's own, which nobody cancels.
     ///
-    /// A `BEGIN` whose caller gives up half-way leaves the connection inside a transaction that
-    /// nobody knows of. The next user of that connection gets a savepoint in it for a transaction,
-    /// and its commit commits nothing.
+    /// sqlx 0.9 notes that a connection is inside a transaction only after `PostgreSQL` has answered
+    /// `BEGIN`. A caller that gives up before that leaves the connection inside one that nobody
+    /// ends, and the pool hands it on (sqlx issue 4393).
     async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Tx, StoreError> {
         let (begun, result) = oneshot::channel();
         let (pool, options) = (pool.clone(), self.options(pool));

@@ -27,14 +27,18 @@ impl Screen {
         self.transcript.apply(event);
         let text = self.transcript.text();
         let drawn = match text.strip_prefix(self.shown.as_str()) {
-            Some(more) if step == self.transcript.step() || self.shown.is_empty() => {
-                Drawn { line_break: false, text: more.to_owned() }
-            }
+            Some(more) if step == self.transcript.step() || self.shown.is_empty() => Drawn {
+                line_break: false,
+                text: more.to_owned(),
+            },
             // Starting over with what is shown already: nothing to write yet.
             None if self.shown.starts_with(text) && step == self.transcript.step() => {
                 return Drawn::default();
             }
-            _ => Drawn { line_break: !self.shown.is_empty(), text: text.to_owned() },
+            _ => Drawn {
+                line_break: !self.shown.is_empty(),
+                text: text.to_owned(),
+            },
         };
         text.clone_into(&mut self.shown);
         drawn

@@ -25,14 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Everything, in the order in which one thing needs the other.
 pub async fn all(settings: &Settings) -> Vec<Check> {
-    let node = running(settings).await;
+    let holder = holder(settings).await;
     let mut checks = vec![configuration(settings)];
     checks.extend(providers(settings).await);
     checks.push(store(settings).await);
     checks.extend(bus(settings).await);
     checks.extend([
-        port("http.listen", settings.node.http.listen, node).await,
-        port("admin.listen", settings.node.admin.listen, node).await,
+        port("http.listen", settings.node.http.listen, holder).await,
+        port("admin.listen", settings.node.admin.listen, holder).await,
     ]);
     checks
 }
@@ -40,14 +40,24 @@ pub async fn all(settings: &Settings) -> Vec<Check> {
 /// Without a configuration there is nothing else to look at.
 #[must_use]
 pub fn unreadable(failure: &Failure) -> Check {
-    let todo = failure.todo.clone().unwrap_or_else(|| "Correct it and look again".to_owned());
+    let todo = failure
+        .todo
+        .clone()
+        .unwrap_or_else(|| "Correct it and look again".to_owned());
     Check::bad("config", failure.what.clone(), todo)
 }
 
-async fn running(settings: &Settings) -> bool {
+/// Who may hold a port that is in use.
+#[derive(Clone, Copy)]
+enum Holder {
+    OurNode,
+    Stranger,
+}
+
+async fn holder(settings: &Settings) -> Holder {
     match Client::new(&settings.url()) {
-        Ok(client) => client.is_there().await,
-        Err(_) => false,
+        Ok(client) if client.is_there().await => Holder::OurNode,
+        _ => Holder::Stranger,
     }
 }
 
@@ -63,12 +73,17 @@ fn configuration(settings: &Settings) -> Check {
 
 /// The providers of the file, and whether their servers answer.
 async fn providers(settings: &Settings) -> Vec<Check> {
-    use nexus_provider_router::doctor::Depth;
     use nexus_provider_router::{DEFAULT_CONFIG, NAME};
     let looked = async {
-        let config = settings.source.section(NAME, DEFAULT_CONFIG).map_err(Failure::usage)?;
+        let config = settings
+            .source
+            .section(NAME, DEFAULT_CONFIG)
+            .map_err(Failure::usage)?;
         let registry = registry(&config).map_err(Failure::usage)?;
-        Ok::<_, Failure>((registry.statuses(), check_all(&registry, Depth::Reach).await))
+        Ok::<_, Failure>((
+            registry.statuses(),
+            check_all(&registry, Depth::Reach).await,
+        ))
     };
     match looked.await {
         Ok((statuses, checks)) => statuses
@@ -77,7 +92,11 @@ async fn providers(settings: &Settings) -> Vec<Check> {
             .map(|(status, check)| provider(status, check))
             .collect(),
         Err(failure) => {
-            vec![Check::bad("providers", failure.what, "Correct the file and look again")]
+            vec![Check::bad(
+                "providers",
+                failure.what,
+                "Correct the file and look again",
+            )]
         }
     }
 }
@@ -111,13 +130,15 @@ async fn bus(settings: &Settings) -> Vec<Check> {
     if let BusUrl::Embedded { path, .. } = &settings.node.bus.url
         && !path.exists()
     {
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
         return vec![writable("bus", folder)];
     }
     let bus = match open_to_read(settings).await {
         Ok(bus) => bus,
         Err(failure) => {
-            let todo = failure.todo.unwrap_or_else(|| "Mend it and look again".to_owned());
+            let todo = failure
+                .todo
+                .unwrap_or_else(|| "Mend it and look again".to_owned());
             return vec![Check::bad("bus", failure.what, todo)];
         }
     };
@@ -129,7 +150,11 @@ async fn bus(settings: &Settings) -> Vec<Check> {
             let warnings = info.warnings.into_iter();
             checks.extend(warnings.map(|warning| Check::bad("bus", "can lose messages", warning)));
         }
-        Err(error) => checks.push(Check::bad("bus", error.to_string(), "Mend it and look again")),
+        Err(error) => checks.push(Check::bad(
+            "bus",
+            error.to_string(),
+            "Mend it and look again",
+        )),
     }
     checks.extend(alive(&bus).await);
     bus.close().await;
@@ -140,19 +165,30 @@ async fn bus(settings: &Settings) -> Vec<Check> {
 async fn alive(bus: &nexus_bus::Bus) -> Option<Check> {
     let now = Clock::system().now();
     let found = workers::all(bus).await.ok()?;
-    let alive: Vec<_> =
-        found.into_iter().filter(|worker| workers::is_alive(worker, now)).collect();
+    let alive: Vec<_> = found
+        .into_iter()
+        .filter(|worker| workers::is_alive(worker, now))
+        .collect();
     if alive.is_empty() {
         return Some(Check::ok("workers", "none runs").but("Start them: nexus up"));
     }
-    let runs = |name: &str| alive.iter().any(|one| one.services.iter().any(|other| other == name));
+    let runs = |name: &str| {
+        alive
+            .iter()
+            .any(|one| one.services.iter().any(|other| other == name))
+    };
     let missing: Vec<&str> = compose::names().filter(|name| !runs(name)).collect();
     let failing = alive.iter().filter(|worker| !worker.ready).count();
     Some(match (missing.is_empty(), failing) {
-        (true, 0) => Check::ok("workers", format!("{} alive, every service runs", alive.len())),
-        (true, more) => {
-            Check::bad("workers", format!("{more} not ready"), "nexus workers says why")
-        }
+        (true, 0) => Check::ok(
+            "workers",
+            format!("{} alive, every service runs", alive.len()),
+        ),
+        (true, more) => Check::bad(
+            "workers",
+            format!("{more} not ready"),
+            "nexus workers says why",
+        ),
         (false, _) => Check::bad(
             "workers",
             format!("nobody runs {}", missing.join(", ")),
@@ -161,14 +197,16 @@ async fn alive(bus: &nexus_bus::Bus) -> Option<Check> {
     })
 }
 
-async fn port(key: &'static str, address: SocketAddr, node_runs: bool) -> Check {
+async fn port(key: &'static str, address: SocketAddr, holder: Holder) -> Check {
     if address.port() == 0 {
         return Check::ok(key, "any free port");
     }
-    match TcpListener::bind(address).await {
-        Ok(_) => Check::ok(key, format!("{address} is free")),
-        Err(_) if node_runs => Check::ok(key, format!("{address} is held by the running node")),
-        Err(error) => Check::bad(
+    match (TcpListener::bind(address).await, holder) {
+        (Ok(_), _) => Check::ok(key, format!("{address} is free")),
+        (Err(_), Holder::OurNode) => {
+            Check::ok(key, format!("{address} is held by the running node"))
+        }
+        (Err(error), Holder::Stranger) => Check::bad(
             key,
             format!("{address} cannot be used: {error}"),
             format!("Stop what holds it, or change it: --set {key}=127.0.0.1:0"),
@@ -179,7 +217,11 @@ async fn port(key: &'static str, address: SocketAddr, node_runs: bool) -> Check 
 /// Whether a folder, or the nearest one above it that exists, can be written. Asked of the system:
 /// nothing is written.
 fn writable(name: &str, folder: &Path) -> Check {
-    let mut existing = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut existing = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
     while !existing.exists() {
         existing = match existing.parent() {
             Some(above) if !above.as_os_str().is_empty() => above,
@@ -189,7 +231,11 @@ fn writable(name: &str, folder: &Path) -> Check {
     let shown = folder.display();
     match std::fs::metadata(existing) {
         Ok(about) if about.is_dir() && !about.permissions().readonly() => {
-            let made = if folder.exists() { "" } else { ", made at the first start" };
+            let made = if folder.exists() {
+                ""
+            } else {
+                ", made at the first start"
+            };
             Check::ok(name, format!("folder {shown}{made}"))
         }
         Ok(_) => Check::bad(
@@ -211,13 +257,18 @@ async fn server(name: &str, url: &str, port: u16) -> Check {
     let place = url.split_once("://").map_or(url, |(_, rest)| rest);
     let place = place.split(['/', '?']).next().unwrap_or(place);
     let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-    let place =
-        if place.contains(':') { place.to_owned() } else { format!("{place}:{port}") };
+    let place = if place.contains(':') {
+        place.to_owned()
+    } else {
+        format!("{place}:{port}")
+    };
     match tokio::time::timeout(PATIENCE, TcpStream::connect(&place)).await {
         Ok(Ok(_)) => Check::ok(name, format!("{shown} takes connections")),
-        Ok(Err(error)) => {
-            Check::bad(name, format!("{shown}: {error}"), "Start the server, or correct store.url")
-        }
+        Ok(Err(error)) => Check::bad(
+            name,
+            format!("{shown}: {error}"),
+            "Start the server, or correct store.url",
+        ),
         Err(_elapsed) => Check::bad(
             name,
             format!("{shown} did not answer within {} s", PATIENCE.as_secs()),

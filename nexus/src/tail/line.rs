@@ -46,7 +46,10 @@ impl Lines {
         }
         match self.last.insert(corr.to_owned(), at) {
             Some(before) if corr != "-" => {
-                format!("+{}", millis(at.as_millis().saturating_sub(before.as_millis())))
+                format!(
+                    "+{}",
+                    millis(at.as_millis().saturating_sub(before.as_millis()))
+                )
             }
             _ => String::new(),
         }
@@ -82,14 +85,22 @@ fn words(event_type: &str, payload: &Value) -> String {
         "message.submitted" | "message.completed" => text("/text"),
         "message.failed" | "inference.failed" => format!("{}: {}", text("/code"), text("/detail")),
         "inference.requested" => {
-            let count = |name: &str| payload.get(name).and_then(Value::as_array).map_or(0, Vec::len);
+            let count = |name: &str| {
+                payload
+                    .get(name)
+                    .and_then(Value::as_array)
+                    .map_or(0, Vec::len)
+            };
             format!("{} messages, {} tools", count("messages"), count("tools"))
         }
         "inference.completed" => match payload.pointer("/message/tool_calls/0") {
             Some(_) => format!(
                 "{}: calls {}",
                 text("/provider"),
-                payload.pointer("/message/tool_calls").map(call_names).unwrap_or_default()
+                payload
+                    .pointer("/message/tool_calls")
+                    .map(call_names)
+                    .unwrap_or_default()
             ),
             None => format!("{}: {}", text("/provider"), text("/message/content")),
         },
@@ -97,7 +108,10 @@ fn words(event_type: &str, payload: &Value) -> String {
         "tool.completed" => format!("{} = {}", text("/name"), text("/result")),
         "tool.failed" => format!("{}: {} {}", text("/name"), text("/code"), text("/detail")),
         "receipt.recorded" => {
-            let ids = payload.get("ids").and_then(Value::as_array).map_or(0, Vec::len);
+            let ids = payload
+                .get("ids")
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
             format!("{ids} by {}", text("/by"))
         }
         _ => String::new(),
@@ -106,12 +120,16 @@ fn words(event_type: &str, payload: &Value) -> String {
 
 fn call_names(calls: &Value) -> String {
     let calls = calls.as_array().map(Vec::as_slice).unwrap_or_default();
-    let names = calls.iter().filter_map(|call| call.get("name").and_then(Value::as_str));
+    let names = calls
+        .iter()
+        .filter_map(|call| call.get("name").and_then(Value::as_str));
     names.collect::<Vec<_>>().join(", ")
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The whole message as one line of JSON.

@@ -21,7 +21,7 @@ pub struct Hop {
     pub at: Timestamp,
     /// Since the first hop.
     pub offset_ms: i64,
-    /// Since the message that caused it, or the hop before where that is not known.
+    /// Since the message that caused it, or the hop before where that is not known or says nothing.
     pub latency_ms: i64,
     /// The channel.
     pub channel: String,
@@ -43,7 +43,10 @@ pub struct Hop {
     pub summary: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 const fn is_zero(number: &usize) -> bool {
     *number == 0
 }
@@ -81,10 +84,16 @@ impl Trace {
         let mut hops = Vec::with_capacity(found.len());
         for (number, seen) in (1..).zip(&found) {
             let mut hop = hop(number, seen);
-            let cause = hop.causation_id.as_ref().and_then(|id| stored.get(id)).copied();
+            let cause = hop
+                .causation_id
+                .as_ref()
+                .and_then(|id| stored.get(id))
+                .copied();
             hop.offset_ms = between(start, seen.stored_at);
-            hop.latency_ms = between(cause.unwrap_or(before), seen.stored_at);
-            let count = times.entry((hop.channel.clone(), hop.id.clone())).or_default();
+            hop.latency_ms = between(follows(seen, cause, before), seen.stored_at);
+            let count = times
+                .entry((hop.channel.clone(), hop.id.clone()))
+                .or_default();
             hop.repetition = *count;
             *count += 1;
             stored.entry(hop.id.clone()).or_insert(seen.stored_at);
@@ -92,7 +101,9 @@ impl Trace {
             hops.push(hop);
         }
         let about = |of: fn(&nexus_contracts::Metadata) -> Option<uuid::Uuid>| {
-            found.iter().find_map(|seen| of(&seen.envelope.as_ref().ok()?.metadata))
+            found
+                .iter()
+                .find_map(|seen| of(&seen.envelope.as_ref().ok()?.metadata))
         };
         Self {
             correlation_id: corr.to_owned(),
@@ -119,7 +130,10 @@ impl Trace {
         let conversation = self
             .conversation_id
             .map_or_else(String::new, |id| format!(", conversation {id}"));
-        format!("{id}  {hops} hops in {}{conversation}", millis(self.duration_ms))
+        format!(
+            "{id}  {hops} hops in {}{conversation}",
+            millis(self.duration_ms)
+        )
     }
 
     fn line(&self, hop: &Hop) -> String {
@@ -143,7 +157,9 @@ impl Trace {
     fn bar(&self, hop: &Hop) -> String {
         let place = |at: i64| {
             let share = at.clamp(0, self.duration_ms).saturating_mul(BAR as i64);
-            usize::try_from(share / self.duration_ms.max(1)).unwrap_or(0).min(BAR - 1)
+            usize::try_from(share / self.duration_ms.max(1))
+                .unwrap_or(0)
+                .min(BAR - 1)
         };
         let (from, to) = (place(hop.offset_ms - hop.latency_ms), place(hop.offset_ms));
         (0..BAR)
@@ -180,9 +196,22 @@ fn between(from: Timestamp, to: Timestamp) -> i64 {
     to.as_millis().saturating_sub(from.as_millis()).max(0)
 }
 
+/// The moment from which a hop's latency counts: its cause. The end of a run names the message that
+/// began it, which tells nothing about the last hop; there it is the hop before.
+fn follows(seen: &Seen, cause: Option<Timestamp>, before: Timestamp) -> Timestamp {
+    match seen.event_type() {
+        "message.completed" | "message.failed" => before,
+        _ => cause.unwrap_or(before),
+    }
+}
+
 /// The order in which a step goes through the channels.
 fn rank(seen: &Seen) -> (u32, u8) {
-    let step = seen.envelope.as_ref().ok().and_then(|envelope| envelope.metadata.step);
+    let step = seen
+        .envelope
+        .as_ref()
+        .ok()
+        .and_then(|envelope| envelope.metadata.step);
     match seen.event_type() {
         "message.submitted" => (0, 0),
         "message.accepted" => (0, 1),

@@ -34,7 +34,10 @@ pub fn decide<'a>(
     batch: impl IntoIterator<Item = &'a Submission>,
     mut facts: Facts,
 ) -> Vec<Admission> {
-    batch.into_iter().map(|submission| decide_one(submission, &mut facts)).collect()
+    batch
+        .into_iter()
+        .map(|submission| decide_one(submission, &mut facts))
+        .collect()
 }
 
 fn decide_one(submission: &Submission, facts: &mut Facts) -> Admission {
@@ -43,7 +46,11 @@ fn decide_one(submission: &Submission, facts: &mut Facts) -> Admission {
         && let Some(fingerprint) = facts.taken.get(&place)
     {
         let same = *fingerprint == submission.fingerprint();
-        return if same { Admission::Repeated } else { Admission::KeyReused };
+        return if same {
+            Admission::Repeated
+        } else {
+            Admission::KeyReused
+        };
     }
     let conversation = (submission.org, submission.conversation);
     if submission.opens {

@@ -82,7 +82,11 @@ impl Answer {
     /// The events of the outbox that need not be published any more.
     #[must_use]
     pub fn settles(&self) -> Vec<Key> {
-        let key = |kind| Key { org: self.org, run: self.run, kind };
+        let key = |kind| Key {
+            org: self.org,
+            run: self.run,
+            kind,
+        };
         match (&self.last, self.of) {
             (Some(_), _) => vec![key(Kind::Message), key(Kind::Cancel)],
             (None, Some(kind)) => vec![key(kind)],
@@ -130,12 +134,21 @@ pub fn read(envelope: &Envelope) -> Result<Answer, Unusable> {
         other => return Err(Unusable::NotAnAnswer(other.to_owned())),
     };
     let named = named.or(envelope.metadata.run_id);
-    let run = named.or_else(|| cause.map(|id| run_of(org, id))).ok_or(Unusable::NoRun)?;
+    let run = named
+        .or_else(|| cause.map(|id| run_of(org, id)))
+        .ok_or(Unusable::NoRun)?;
     let of = cause.and_then(|id| kind_of(org, run, id));
     // A wish to cancel that is refused (the run had ended already) does not end the run.
     let last = last.filter(|_| !(is_refusal && of == Some(Kind::Cancel)));
     let wants_receipt = envelope.event_type != MessageAccepted::TYPE;
-    Ok(Answer { org, run, id: envelope.id.clone(), of, last, wants_receipt })
+    Ok(Answer {
+        org,
+        run,
+        id: envelope.id.clone(),
+        of,
+        last,
+        wants_receipt,
+    })
 }
 
 fn kind_of(org: OrgId, run: RunId, cause: &MessageId) -> Option<Kind> {
@@ -147,7 +160,12 @@ fn kind_of(org: OrgId, run: RunId, cause: &MessageId) -> Option<Kind> {
 }
 
 fn kept<E: Event>(ending: Ending, event: &E) -> Result<Final, ContractError> {
-    let payload = serde_json::to_vec(event)
-        .map_err(|error| ContractError::Encode { event: E::TYPE, reason: error.to_string() })?;
-    Ok(Final { ending, payload: payload.into() })
+    let payload = serde_json::to_vec(event).map_err(|error| ContractError::Encode {
+        event: E::TYPE,
+        reason: error.to_string(),
+    })?;
+    Ok(Final {
+        ending,
+        payload: payload.into(),
+    })
 }

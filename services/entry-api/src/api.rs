@@ -54,6 +54,9 @@ pub struct Api {
 
 type Shared = State<Arc<Api>>;
 
+/// How long a request waits to learn for whom it asks.
+const FIRST_PRINCIPAL: Duration = Duration::from_secs(2);
+
 /// Says something to the agent.
 ///
 /// The message is stored before this returns. The answer follows on
@@ -76,7 +79,7 @@ pub async fn post_message(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let principal = api.principal()?;
+    let principal = api.principal().await?;
     let headers = read_headers(&headers)?;
     let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await;
     let body = body.map_err(|error| problem::unread_body(&error))?;
@@ -93,9 +96,9 @@ pub async fn post_message(
             Ok((StatusCode::ACCEPTED, headers, Json(accepted)).into_response())
         }
         Admission::KeyReused => Err(problem::key_reused()),
-        Admission::UnknownConversation => {
-            Err(problem::unknown_conversation(ConversationId(accepted.conversation_id)))
-        }
+        Admission::UnknownConversation => Err(problem::unknown_conversation(ConversationId(
+            accepted.conversation_id,
+        ))),
     }
 }
 
@@ -125,7 +128,12 @@ pub async fn get_message(
     query: Result<Query<WaitQuery>, QueryRejection>,
 ) -> Result<Json<MessageView>, Problem> {
     let Query(query) = query.map_err(|rejection| problem::unread_query(&rejection))?;
-    let wait = query.wait.as_deref().map(wait::parse).transpose()?.unwrap_or_default();
+    let wait = query
+        .wait
+        .as_deref()
+        .map(wait::parse)
+        .transpose()?
+        .unwrap_or_default();
     let wait = wait.min(api.config.max_wait);
     let run: RunId = id.parse().map_err(|_not_an_id| unknown_message(&id))?;
     let mut waiting = api.waiters.register(run);
@@ -166,18 +174,28 @@ pub async fn get_events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = api.known(&id).await?;
-    let after = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let after = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
     let after = after.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    let start = Start { org: known.submission.org, run: known.submission.run, after };
-    let heartbeat = KeepAlive::new().interval(api.config.heartbeat).text("still here");
+    let start = Start {
+        org: known.submission.org,
+        run: known.submission.run,
+        after,
+    };
+    let heartbeat = KeepAlive::new()
+        .interval(api.config.heartbeat)
+        .text("still here");
     let events = EventStream::open(api, start).into_stream();
-    let headers = [(header::CACHE_CONTROL, "no-cache"), (X_ACCEL_BUFFERING, "no")];
+    let headers = [
+        (header::CACHE_CONTROL, "no-cache"),
+        (X_ACCEL_BUFFERING, "no"),
+    ];
     Ok((headers, Sse::new(events).keep_alive(heartbeat)).into_response())
 }
 
 /// Tells nginx and its kin not to collect events before passing them on.
-const X_ACCEL_BUFFERING: header::HeaderName =
-    header::HeaderName::from_static("x-accel-buffering");
+const X_ACCEL_BUFFERING: header::HeaderName = header::HeaderName::from_static("x-accel-buffering");
 
 /// Ends a run that is no longer wanted.
 ///
@@ -205,15 +223,32 @@ pub async fn delete_message(
 
 impl Api {
     /// For whom a request asks: as long as there is no authentication, the local client's.
-    fn principal(&self) -> Result<Principal, Problem> {
+    /// A node that has just started may hear of it a moment later: that moment is waited for.
+    async fn principal(&self) -> Result<Principal, Problem> {
         let key = &self.config.principal;
-        self.principals.get(key).ok_or_else(|| problem::no_principal(key))
+        let mut changed = self.principals.changed();
+        let heard = async {
+            loop {
+                if let Some(principal) = self.principals.get(key) {
+                    return Some(principal);
+                }
+                changed.changed().await.ok()?;
+            }
+        };
+        let heard = tokio::time::timeout(FIRST_PRINCIPAL, heard).await;
+        heard
+            .ok()
+            .flatten()
+            .ok_or_else(|| problem::no_principal(key))
     }
 
     async fn known(&self, id: &str) -> Result<Known, Problem> {
-        let org = self.principal()?.org_id;
+        let org = self.principal().await?.org_id;
         let run: RunId = id.parse().map_err(|_not_an_id| unknown_message(id))?;
-        self.messages.find(org, run).await?.ok_or_else(|| unknown_message(id))
+        self.messages
+            .find(org, run)
+            .await?
+            .ok_or_else(|| unknown_message(id))
     }
 
     fn check_names(&self, event: &MessageSubmitted) -> Result<(), Problem> {
@@ -237,7 +272,9 @@ fn names(table: &TableView<Value>) -> Option<Vec<String>> {
 
 fn read_headers(headers: &HeaderMap) -> Result<Headers, Problem> {
     let text = |name: &str| {
-        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let headers = Headers {
         idempotency_key: text("idempotency-key"),

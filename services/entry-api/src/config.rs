@@ -30,6 +30,9 @@ pub struct Config {
     pub max_batch: usize,
     /// Most answers taken from the bus at once.
     pub permits: usize,
+    /// A delivery silent for this long is handed to another replica.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub lease: Duration,
     /// The longest `?wait=`.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub max_wait: Duration,

@@ -40,16 +40,23 @@ impl BatchHandler for Answers {
         let read: Vec<Result<Answer, Failure>> = batch
             .iter()
             .map(|message| {
-                answer::read(&message.envelope)
-                    .map_err(|error| Failure::Reject { reason: error.to_string() })
+                answer::read(&message.envelope).map_err(|error| Failure::Reject {
+                    reason: error.to_string(),
+                })
             })
             .collect();
         let answers: Vec<Answer> = read.iter().flatten().cloned().collect();
         if let Err(error) = self.messages.record(&answers).await {
             tracing::error!(%error, "answers wait: the store cannot be written");
             let reason = format!("{error}; free disk space or mend the store");
-            let wait = || Failure::Wait { after: STORE_PAUSE, reason: reason.clone() };
-            return read.into_iter().map(|answer| answer.and_then(|_| Err(wait()))).collect();
+            let wait = || Failure::Wait {
+                after: STORE_PAUSE,
+                reason: reason.clone(),
+            };
+            return read
+                .into_iter()
+                .map(|answer| answer.and_then(|_| Err(wait())))
+                .collect();
         }
         self.ingress.settle(&answers);
         self.waiters.wake(answers.iter().map(|answer| answer.run));
@@ -71,7 +78,9 @@ impl Answers {
         }
         let mut receipts = BTreeMap::new();
         for (org, ids) in kept {
-            let Some(carrier) = ids.first().cloned() else { continue };
+            let Some(carrier) = ids.first().cloned() else {
+                continue;
+            };
             match receipt(org, ids, self.clock.now()) {
                 Ok(envelope) => {
                     receipts.insert(carrier, vec![outgoing(ReceiptRecorded::CHANNEL, &envelope)]);
@@ -90,8 +99,19 @@ fn receipt(
     at: nexus_contracts::Timestamp,
 ) -> Result<Envelope, ContractError> {
     let about = ids.iter().map(|id| id.as_str().as_bytes());
-    let id = derive_id([b"receipt".as_slice(), NAME.as_bytes()].into_iter().chain(about));
-    let event = ReceiptRecorded { ids, by: NAME.to_owned(), extra: Extra::new() };
-    let metadata = Metadata { org_id: Some(org), ..Metadata::default() };
+    let id = derive_id(
+        [b"receipt".as_slice(), NAME.as_bytes()]
+            .into_iter()
+            .chain(about),
+    );
+    let event = ReceiptRecorded {
+        ids,
+        by: NAME.to_owned(),
+        extra: Extra::new(),
+    };
+    let metadata = Metadata {
+        org_id: Some(org),
+        ..Metadata::default()
+    };
     Ok(Envelope::new(MessageId::from(id), at, &event)?.with_metadata(metadata))
 }

@@ -81,7 +81,12 @@ impl Ingress {
         let mut outbox = Outbox::new(config.backoff());
         for found in messages.unanswered().await? {
             let load = load(found.key.kind, &found.submission)?;
-            outbox.push(found.key, found.submission.conversation, load, deps.clock.now());
+            outbox.push(
+                found.key,
+                found.submission.conversation,
+                load,
+                deps.clock.now(),
+            );
         }
         let (intake, queue) = mpsc::channel(config.max_batch.max(1) * 2);
         let shared = Arc::new(Shared {
@@ -98,10 +103,17 @@ impl Ingress {
             poll: config.incarnation_poll,
         });
         let health = deps.health.component("entry-api store");
-        deps.tasks.spawn("entry-api.commit", Arc::clone(&shared).commit_all(queue, health));
+        deps.tasks.spawn(
+            "entry-api.commit",
+            Arc::clone(&shared).commit_all(queue, health),
+        );
         let health = deps.health.component("entry-api publisher");
-        deps.tasks.spawn("entry-api.publish", Arc::clone(&shared).publish_all(health));
-        deps.tasks.spawn("entry-api.incarnation", Arc::clone(&shared).watch_incarnation());
+        deps.tasks
+            .spawn("entry-api.publish", Arc::clone(&shared).publish_all(health));
+        deps.tasks.spawn(
+            "entry-api.incarnation",
+            Arc::clone(&shared).watch_incarnation(),
+        );
         Ok(Self { intake, shared })
     }
 
@@ -128,9 +140,18 @@ impl Ingress {
         let shared = &self.shared;
         let now = shared.clock.now();
         let load = load(Kind::Cancel, message)?;
-        shared.messages.cancel(message, shared.sequence.next(now, 1)).await?;
-        let key = Key { kind: Kind::Cancel, ..message.key() };
-        shared.outbox.lock().push(key, message.conversation, load, now);
+        shared
+            .messages
+            .cancel(message, shared.sequence.next(now, 1))
+            .await?;
+        let key = Key {
+            kind: Kind::Cancel,
+            ..message.key()
+        };
+        shared
+            .outbox
+            .lock()
+            .push(key, message.conversation, load, now);
         shared.wake.notify_one();
         Ok(())
     }
@@ -171,8 +192,10 @@ impl Shared {
     }
 
     async fn commit(&self, batch: &mut Vec<Intake>, health: &HealthHandle) {
-        let (submissions, replies): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|intake| (intake.submission, intake.reply)).unzip();
+        let (submissions, replies): (Vec<_>, Vec<_>) = batch
+            .drain(..)
+            .map(|intake| (intake.submission, intake.reply))
+            .unzip();
         let now = self.clock.now();
         let first = self.sequence.next(now, submissions.len());
         let outcome = self.messages.admit(&submissions, first).await;
@@ -217,7 +240,10 @@ impl Shared {
         while !self.shutdown.is_cancelled() {
             let (due, next) = {
                 let mut outbox = self.outbox.lock();
-                (outbox.take_due(self.clock.now(), PUBLISH_LIMIT), outbox.next_due())
+                (
+                    outbox.take_due(self.clock.now(), PUBLISH_LIMIT),
+                    outbox.next_due(),
+                )
             };
             let pause = if due.is_empty() {
                 next.map_or(self.poll, |at| {
@@ -241,8 +267,10 @@ impl Shared {
     async fn publish(&self, due: Vec<Due<Load>>, health: &HealthHandle) -> bool {
         let due = self.without_answered(due).await;
         let channel = channels::incoming(ADAPTER);
-        let batch: Vec<Outgoing> =
-            due.iter().map(|due| outgoing(channel.as_str(), &due.load)).collect();
+        let batch: Vec<Outgoing> = due
+            .iter()
+            .map(|due| outgoing(channel.as_str(), &due.load))
+            .collect();
         if batch.is_empty() {
             return true;
         }
@@ -255,7 +283,9 @@ impl Shared {
                 true
             }
             Err(error) => {
-                health.failing(format!("{error}; what was accepted is kept and published later"));
+                health.failing(format!(
+                    "{error}; what was accepted is kept and published later"
+                ));
                 tracing::warn!(%error, messages = due.len(), "publishing failed; trying again");
                 self.outbox.lock().put_back(&due, self.clock.now());
                 false
@@ -266,13 +296,18 @@ impl Shared {
     /// Another replica may have taken the answer: only the store knows, so it is asked before
     /// anything is repeated.
     async fn without_answered(&self, mut due: Vec<Due<Load>>) -> Vec<Due<Load>> {
-        let repeated: Vec<Key> =
-            due.iter().filter(|due| due.published > 0).map(|due| due.key).collect();
+        let repeated: Vec<Key> = due
+            .iter()
+            .filter(|due| due.published > 0)
+            .map(|due| due.key)
+            .collect();
         if repeated.is_empty() {
             return due;
         }
         // Unreadable: repeating is harmless, staying silent is not.
-        let Ok(waiting) = self.messages.still_unanswered(&repeated).await else { return due };
+        let Ok(waiting) = self.messages.still_unanswered(&repeated).await else {
+            return due;
+        };
         let now = self.clock.now();
         let mut outbox = self.outbox.lock();
         due.retain(|due| {
@@ -294,9 +329,14 @@ impl Shared {
                 () = tokio::time::sleep(self.poll) => {}
             }
             // An unreachable bus shows in the publisher's health.
-            let Ok(now) = self.bus.incarnation(&channel).await else { continue };
+            let Ok(now) = self.bus.incarnation(&channel).await else {
+                continue;
+            };
             if known.as_ref().is_some_and(|before| *before != now) {
-                tracing::warn!(channel, "the bus lost its data; publishing all unanswered again");
+                tracing::warn!(
+                    channel,
+                    "the bus lost its data; publishing all unanswered again"
+                );
                 self.outbox.lock().all_due(self.clock.now());
                 self.wake.notify_one();
             }

@@ -56,7 +56,10 @@ impl Messages {
         let mut taken: BTreeMap<OrgId, Vec<(i64, &Submission)>> = BTreeMap::new();
         for ((number, submission), admission) in (first..).zip(batch).zip(&admissions) {
             if *admission == Admission::Stored {
-                taken.entry(submission.org).or_default().push((number, submission));
+                taken
+                    .entry(submission.org)
+                    .or_default()
+                    .push((number, submission));
             }
         }
         for (org, rows) in &taken {
@@ -80,13 +83,18 @@ impl Messages {
         let settled: BTreeSet<Key> = answers.iter().flat_map(Answer::settles).collect();
         for answer in answers {
             if let Some(last) = &answer.last {
-                ends.entry(answer.org).or_default().entry(answer.run).or_insert(last);
+                ends.entry(answer.org)
+                    .or_default()
+                    .entry(answer.run)
+                    .or_insert(last);
             }
         }
         for (org, rows) in &ends {
             insert_ends(&tx.tenant(*org), rows).await?;
         }
-        let values = settled.into_iter().flat_map(|key| name(key.org, key.run, key.kind));
+        let values = settled
+            .into_iter()
+            .flat_map(|key| name(key.org, key.run, key.kind));
         let before = "DELETE FROM dispatch WHERE (org_id, run_id, kind) IN (VALUES";
         tx.execute_rows(before, ")", 3, values.collect()).await?;
         tx.commit().await?;
@@ -100,16 +108,26 @@ impl Messages {
     pub async fn find(&self, org: OrgId, run: RunId) -> Result<Option<Known>, Error> {
         let tx = self.store.read(org).await?;
         let rows = tx.query(FIND, vec![text(&org), text(&run)]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
         let ending: Option<String> = row.get("ending")?;
         let payload: Option<Vec<u8>> = row.get("answer")?;
-        let last = ending
-            .as_deref()
-            .and_then(Ending::parse)
-            .zip(payload)
-            .map(|(ending, payload)| Final { ending, payload: Bytes::from(payload) });
+        let last =
+            ending
+                .as_deref()
+                .and_then(Ending::parse)
+                .zip(payload)
+                .map(|(ending, payload)| Final {
+                    ending,
+                    payload: Bytes::from(payload),
+                });
         let queued: Option<String> = row.get("waiting")?;
-        Ok(Some(Known { submission: submission(org, row)?, queued: queued.is_some(), last }))
+        Ok(Some(Known {
+            submission: submission(org, row)?,
+            queued: queued.is_some(),
+            last,
+        }))
     }
 
     /// Stores the wish to end a run; a repeated one changes nothing.
@@ -136,7 +154,10 @@ impl Messages {
             let about = vec![text(&key.org), text(&key.run)];
             let rows = tx.tenant(key.org).query(FIND, about).await?;
             if let Some(row) = rows.first() {
-                found.push(Unanswered { key, submission: submission(key.org, row)? });
+                found.push(Unanswered {
+                    key,
+                    submission: submission(key.org, row)?,
+                });
             }
         }
         Ok(found)
@@ -168,16 +189,26 @@ async fn gather(tx: &SharedTx, batch: &[Submission]) -> Result<Facts, Error> {
     for org in orgs {
         let tenant = tx.tenant(org);
         let ours = || batch.iter().filter(move |submission| submission.org == org);
-        let keyed = ours().filter(|one| one.keyed).map(|one| text(&one.run)).collect();
+        let keyed = ours()
+            .filter(|one| one.keyed)
+            .map(|one| text(&one.run))
+            .collect();
         let sql = "SELECT run_id, fingerprint FROM message WHERE org_id = $1 AND run_id IN ";
         for row in among(&tenant, sql, keyed).await? {
-            facts.taken.insert((org, id(&row, "run_id")?), row.get("fingerprint")?);
+            facts
+                .taken
+                .insert((org, id(&row, "run_id")?), row.get("fingerprint")?);
         }
-        let named = ours().filter(|one| !one.opens).map(|one| text(&one.conversation)).collect();
+        let named = ours()
+            .filter(|one| !one.opens)
+            .map(|one| text(&one.conversation))
+            .collect();
         let sql = "SELECT conversation_id FROM conversation \
                    WHERE org_id = $1 AND conversation_id IN ";
         for row in among(&tenant, sql, named).await? {
-            facts.conversations.insert((org, id(&row, "conversation_id")?));
+            facts
+                .conversations
+                .insert((org, id(&row, "conversation_id")?));
         }
     }
     Ok(facts)
@@ -202,8 +233,9 @@ fn list(first: usize, mut values: Vec<Value>) -> (String, Vec<Value>) {
     if let Some(last) = values.last().cloned() {
         values.resize(values.len().next_power_of_two(), last);
     }
-    let places: Vec<String> =
-        (first..first + values.len()).map(|number| format!("${number}")).collect();
+    let places: Vec<String> = (first..first + values.len())
+        .map(|number| format!("${number}"))
+        .collect();
     (format!("({})", places.join(",")), values)
 }
 
@@ -216,7 +248,11 @@ async fn insert(tenant: &TenantRef<'_>, rows: &[(i64, &Submission)]) -> Result<(
             text(&row.message_id),
             text(&row.conversation),
             text(&row.user),
-            Value::from(if row.keyed { row.fingerprint() } else { Vec::new() }),
+            Value::from(if row.keyed {
+                row.fingerprint()
+            } else {
+                Vec::new()
+            }),
             Value::from(row.payload.to_vec()),
             Value::from(row.at.as_millis()),
         ]);
@@ -225,27 +261,35 @@ async fn insert(tenant: &TenantRef<'_>, rows: &[(i64, &Submission)]) -> Result<(
                   fingerprint, payload, created_at) VALUES";
     tenant.execute_rows(before, "", 8, values).await?;
     let opened = rows.iter().map(|row| row.1).filter(|row| row.opens);
-    let values = opened.flat_map(|row| [text(&row.org), text(&row.conversation)]).collect();
+    let values = opened
+        .flat_map(|row| [text(&row.org), text(&row.conversation)])
+        .collect();
     let before = "INSERT INTO conversation (org_id, conversation_id) VALUES";
-    tenant.execute_rows(before, "ON CONFLICT DO NOTHING", 2, values).await?;
+    tenant
+        .execute_rows(before, "ON CONFLICT DO NOTHING", 2, values)
+        .await?;
     Ok(())
 }
 
 fn dispatch_row(message: &Submission, kind: Kind, number: i64) -> [Value; 5] {
     let [org, run, kind] = name(message.org, message.run, kind);
-    [org, run, kind, text(&message.conversation), Value::from(number)]
+    [
+        org,
+        run,
+        kind,
+        text(&message.conversation),
+        Value::from(number),
+    ]
 }
 
 async fn insert_dispatch(tx: &SharedTx, values: Vec<Value>) -> Result<(), Error> {
     let before = "INSERT INTO dispatch (org_id, run_id, kind, conversation_id, seq) VALUES";
-    tx.execute_rows(before, "ON CONFLICT DO NOTHING", 5, values).await?;
+    tx.execute_rows(before, "ON CONFLICT DO NOTHING", 5, values)
+        .await?;
     Ok(())
 }
 
-async fn insert_ends(
-    tenant: &TenantRef<'_>,
-    rows: &BTreeMap<RunId, &Final>,
-) -> Result<(), Error> {
+async fn insert_ends(tenant: &TenantRef<'_>, rows: &BTreeMap<RunId, &Final>) -> Result<(), Error> {
     let values = rows.iter().flat_map(|(run, last)| {
         [
             text(&tenant.org()),
@@ -255,7 +299,9 @@ async fn insert_ends(
         ]
     });
     let before = "INSERT INTO answer (org_id, run_id, ending, payload) VALUES";
-    tenant.execute_rows(before, "ON CONFLICT DO NOTHING", 4, values.collect()).await?;
+    tenant
+        .execute_rows(before, "ON CONFLICT DO NOTHING", 4, values.collect())
+        .await?;
     Ok(())
 }
 
@@ -265,8 +311,16 @@ fn name(org: OrgId, run: RunId, kind: Kind) -> [Value; 3] {
 
 fn key(row: &Row) -> Result<Key, Error> {
     let word: String = row.get("kind")?;
-    let kind = if word == Kind::Cancel.as_str() { Kind::Cancel } else { Kind::Message };
-    Ok(Key { org: id(row, "org_id")?, run: id(row, "run_id")?, kind })
+    let kind = if word == Kind::Cancel.as_str() {
+        Kind::Cancel
+    } else {
+        Kind::Message
+    };
+    Ok(Key {
+        org: id(row, "org_id")?,
+        run: id(row, "run_id")?,
+        kind,
+    })
 }
 
 fn submission(org: OrgId, row: &Row) -> Result<Submission, Error> {
@@ -295,5 +349,6 @@ fn text(id: &impl ToString) -> Value {
 
 fn id<T: std::str::FromStr>(row: &Row, column: &'static str) -> Result<T, Error> {
     let text: String = row.get(column)?;
-    text.parse().map_err(|_unreadable| Error::Corrupt { column, text })
+    text.parse()
+        .map_err(|_unreadable| Error::Corrupt { column, text })
 }

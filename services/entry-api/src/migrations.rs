@@ -3,8 +3,12 @@
 use nexus_store::Migration;
 
 /// In order; what was released is never changed.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "messages", sqlite: SQLITE_1, postgres: POSTGRES_1 }];
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "messages",
+    sqlite: SQLITE_1,
+    postgres: POSTGRES_1,
+}];
 
 // `message` is written once and never changed; `answer` holds the end of a run, the first one
 // wins; `dispatch` names what the orchestrator has not answered yet: payload-free and read across

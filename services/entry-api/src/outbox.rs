@@ -55,7 +55,9 @@ impl Backoff {
     #[must_use]
     pub fn after(self, published: u32) -> i64 {
         let doublings = published.saturating_sub(1).min(30);
-        self.first_ms.saturating_mul(1_i64 << doublings).clamp(1, self.longest_ms.max(1))
+        self.first_ms
+            .saturating_mul(1_i64 << doublings)
+            .clamp(1, self.longest_ms.max(1))
     }
 }
 
@@ -91,7 +93,12 @@ impl<T: Clone> Outbox<T> {
     /// An empty one.
     #[must_use]
     pub const fn new(backoff: Backoff) -> Self {
-        Self { backoff, items: BTreeMap::new(), lanes: BTreeMap::new(), due: BTreeSet::new() }
+        Self {
+            backoff,
+            items: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            due: BTreeSet::new(),
+        }
     }
 
     /// Puts one in, behind all of its conversation. One that is already there stays as it is.
@@ -103,7 +110,15 @@ impl<T: Clone> Outbox<T> {
         let line = self.lanes.entry(lane).or_default();
         line.push_back(key);
         let is_first = line.len() == 1;
-        self.items.insert(key, Item { lane, published: 0, due: None, load });
+        self.items.insert(
+            key,
+            Item {
+                lane,
+                published: 0,
+                due: None,
+                load,
+            },
+        );
         if is_first {
             self.schedule(key, now);
         }
@@ -111,12 +126,23 @@ impl<T: Clone> Outbox<T> {
 
     /// Up to `limit` whose time has come; each is scheduled anew at once, further away every time.
     pub fn take_due(&mut self, now: Timestamp, limit: usize) -> Vec<Due<T>> {
-        let keys: Vec<Key> =
-            self.due.iter().take_while(|(due, _)| *due <= now).take(limit).map(|d| d.1).collect();
+        let keys: Vec<Key> = self
+            .due
+            .iter()
+            .take_while(|(due, _)| *due <= now)
+            .take(limit)
+            .map(|d| d.1)
+            .collect();
         let mut taken = Vec::with_capacity(keys.len());
         for key in keys {
-            let Some(item) = self.items.get_mut(&key) else { continue };
-            taken.push(Due { key, published: item.published, load: item.load.clone() });
+            let Some(item) = self.items.get_mut(&key) else {
+                continue;
+            };
+            taken.push(Due {
+                key,
+                published: item.published,
+                load: item.load.clone(),
+            });
             item.published = item.published.saturating_add(1);
             let again = now.plus_millis(self.backoff.after(item.published));
             self.schedule(key, again);
@@ -137,11 +163,15 @@ impl<T: Clone> Outbox<T> {
     /// Takes out one that was answered; the next of its conversation becomes due. Returns whether
     /// it was there.
     pub fn settle(&mut self, key: &Key, now: Timestamp) -> bool {
-        let Some(item) = self.items.remove(key) else { return false };
+        let Some(item) = self.items.remove(key) else {
+            return false;
+        };
         if let Some(due) = item.due {
             self.due.remove(&(due, *key));
         }
-        let Some(line) = self.lanes.get_mut(&item.lane) else { return true };
+        let Some(line) = self.lanes.get_mut(&item.lane) else {
+            return true;
+        };
         line.retain(|other| other != key);
         match line.front().copied() {
             Some(next) if self.items.get(&next).is_some_and(|item| item.due.is_none()) => {
@@ -185,7 +215,9 @@ impl<T: Clone> Outbox<T> {
     }
 
     fn schedule(&mut self, key: Key, at: Timestamp) {
-        let Some(item) = self.items.get_mut(&key) else { return };
+        let Some(item) = self.items.get_mut(&key) else {
+            return;
+        };
         if let Some(before) = item.due.replace(at) {
             self.due.remove(&(before, key));
         }

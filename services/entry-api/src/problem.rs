@@ -57,7 +57,11 @@ fn store_unavailable(reason: &str) -> Problem {
 /// There is no such message, or it is another organisation's: the two look alike.
 #[must_use]
 pub fn unknown_message(id: &str) -> Problem {
-    let shown: String = id.chars().filter(|letter| !letter.is_control()).take(80).collect();
+    let shown: String = id
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(80)
+        .collect();
     Problem::not_found(format!("no message has the correlation id `{shown}`"))
         .with_code("unknown_message", "There is no such message")
 }

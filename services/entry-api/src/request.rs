@@ -18,7 +18,14 @@ pub const MAX_TOOLS: usize = 128;
 /// Longest body, in bytes: room for the longest text with a good part of it escaped.
 pub const MAX_BODY_BYTES: usize = 4 * MAX_TEXT_BYTES;
 
-const FIELDS: [&str; 6] = ["text", "conversation_id", "provider", "model", "tools", "metadata"];
+const FIELDS: [&str; 6] = [
+    "text",
+    "conversation_id",
+    "provider",
+    "model",
+    "tools",
+    "metadata",
+];
 
 /// The names a message may use; `None` while they are not known, and then anything goes.
 #[derive(Clone, Debug, Default)]
@@ -42,16 +49,28 @@ pub struct Invalid {
 
 impl Invalid {
     fn malformed(detail: impl Into<String>) -> Self {
-        Self { status: 400, code: "malformed_request", detail: detail.into() }
+        Self {
+            status: 400,
+            code: "malformed_request",
+            detail: detail.into(),
+        }
     }
 
     fn too_long(detail: impl Into<String>) -> Self {
-        Self { status: 413, code: "too_long", detail: detail.into() }
+        Self {
+            status: 413,
+            code: "too_long",
+            detail: detail.into(),
+        }
     }
 
     /// Readable, but not acceptable.
     pub(crate) fn unacceptable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status: 422, code, detail: detail.into() }
+        Self {
+            status: 422,
+            code,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -89,13 +108,20 @@ pub fn check_names(event: &MessageSubmitted, known: &Known) -> Result<(), Invali
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Invalid> {
     if body.len() > MAX_BODY_BYTES {
-        return Err(Invalid::too_long(format!("the body exceeds {MAX_BODY_BYTES} bytes")));
+        return Err(Invalid::too_long(format!(
+            "the body exceeds {MAX_BODY_BYTES} bytes"
+        )));
     }
     let text = std::str::from_utf8(body).map_err(|error| {
-        Invalid::malformed(format!("the body is not UTF-8 from byte {} on", error.valid_up_to()))
+        Invalid::malformed(format!(
+            "the body is not UTF-8 from byte {} on",
+            error.valid_up_to()
+        ))
     })?;
     if text.trim().is_empty() {
-        return Err(Invalid::malformed("the body is empty; send {\"text\": \"…\"}"));
+        return Err(Invalid::malformed(
+            "the body is empty; send {\"text\": \"…\"}",
+        ));
     }
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(fields),
@@ -112,10 +138,14 @@ fn check_fields(fields: &Map<String, Value>) -> Result<(), Invalid> {
         return Ok(());
     };
     let hint = nearest(unknown, FIELDS)
-        .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        .map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"));
     Err(Invalid::unacceptable(
         "unknown_field",
-        format!("unknown field `{}`{hint} Known: {}", shown(unknown), FIELDS.join(", ")),
+        format!(
+            "unknown field `{}`{hint}; known are {}",
+            shown(unknown),
+            FIELDS.join(", ")
+        ),
     ))
 }
 
@@ -123,7 +153,12 @@ fn text(fields: &mut Map<String, Value>) -> Result<String, Invalid> {
     let text = match fields.remove("text") {
         Some(Value::String(text)) => text,
         Some(other) => return Err(wrong_type("text", "a string", &other)),
-        None => return Err(Invalid::unacceptable("missing_field", "field `text` is missing")),
+        None => {
+            return Err(Invalid::unacceptable(
+                "missing_field",
+                "field `text` is missing",
+            ));
+        }
     };
     if text.len() > MAX_TEXT_BYTES {
         return Err(Invalid::too_long(format!(
@@ -132,13 +167,18 @@ fn text(fields: &mut Map<String, Value>) -> Result<String, Invalid> {
         )));
     }
     if text.trim().is_empty() {
-        return Err(Invalid::unacceptable("empty_text", "field `text` says nothing"));
+        return Err(Invalid::unacceptable(
+            "empty_text",
+            "field `text` says nothing",
+        ));
     }
     without_nul("text", text)
 }
 
 fn conversation(fields: &mut Map<String, Value>) -> Result<Option<ConversationId>, Invalid> {
-    let Some(text) = string(fields, "conversation_id")? else { return Ok(None) };
+    let Some(text) = string(fields, "conversation_id")? else {
+        return Ok(None);
+    };
     text.parse().map(Some).map_err(|_not_a_uuid| {
         Invalid::unacceptable(
             "bad_conversation_id",
@@ -148,7 +188,9 @@ fn conversation(fields: &mut Map<String, Value>) -> Result<Option<ConversationId
 }
 
 fn name(fields: &mut Map<String, Value>, field: &'static str) -> Result<Option<String>, Invalid> {
-    string(fields, field)?.map(|name| checked_name(field, name)).transpose()
+    string(fields, field)?
+        .map(|name| checked_name(field, name))
+        .transpose()
 }
 
 fn checked_name(field: &'static str, name: String) -> Result<String, Invalid> {
@@ -172,7 +214,10 @@ fn tools(fields: &mut Map<String, Value>) -> Result<Option<Vec<String>>, Invalid
         Some(other) => return Err(wrong_type("tools", "a list of names", &other)),
     };
     if list.len() > MAX_TOOLS {
-        let detail = format!("field `tools` lists {} tools; at most {MAX_TOOLS}", list.len());
+        let detail = format!(
+            "field `tools` lists {} tools; at most {MAX_TOOLS}",
+            list.len()
+        );
         return Err(Invalid::unacceptable("too_many_tools", detail));
     }
     let names = list.into_iter().map(|item| match item {
@@ -220,11 +265,22 @@ fn listed(what: &str, name: &str, known: Option<&[String]>) -> Result<(), Invali
     let Some(known) = known.filter(|known| !known.iter().any(|other| other == name)) else {
         return Ok(());
     };
-    let code = if what == "provider" { "unknown_provider" } else { "unknown_tool" };
+    let code = if what == "provider" {
+        "unknown_provider"
+    } else {
+        "unknown_tool"
+    };
     let hint = nearest(name, known.iter().map(String::as_str))
-        .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    let detail = format!("no {what} is called `{}`{hint} Known: {list}", shown(name));
+        .map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
+    let list = if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    };
+    let detail = format!(
+        "no {what} is called `{}`{hint}; known are {list}",
+        shown(name)
+    );
     Err(Invalid::unacceptable(code, detail))
 }
 
@@ -257,5 +313,8 @@ const fn kind_of(value: &Value) -> &'static str {
 
 /// What a client wrote, short and harmless enough to be shown back.
 fn shown(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(80).collect()
+    text.chars()
+        .filter(|letter| !letter.is_control())
+        .take(80)
+        .collect()
 }

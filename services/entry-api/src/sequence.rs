@@ -12,8 +12,12 @@ impl Sequence {
     /// The first of `count` numbers.
     pub fn next(&self, now: Timestamp, count: usize) -> i64 {
         let mut last = self.0.lock();
-        let first = last.saturating_add(1).max(now.as_millis().saturating_mul(1000));
-        *last = first.saturating_add(i64::try_from(count).unwrap_or(i64::MAX)).saturating_sub(1);
+        let first = last
+            .saturating_add(1)
+            .max(now.as_millis().saturating_mul(1000));
+        *last = first
+            .saturating_add(i64::try_from(count).unwrap_or(i64::MAX))
+            .saturating_sub(1);
         first
     }
 }

@@ -32,7 +32,10 @@ impl EntryApi {
     /// With its own routes alone in `/openapi.json`.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, document: openapi() }
+        Self {
+            config,
+            document: openapi(),
+        }
     }
 
     /// With another service's routes in `/openapi.json` too: a node that serves both has one
@@ -61,10 +64,10 @@ impl Service for EntryApi {
         let messages = Messages::new(deps.stores.open(NAME, MIGRATIONS).await?);
         let metrics = Arc::new(Metrics::default());
         let waiters = Arc::new(Waiters::default());
-        let ingress =
-            Ingress::start(deps, &config, messages.clone(), Arc::clone(&metrics)).await?;
+        let ingress = Ingress::start(deps, &config, messages.clone(), Arc::clone(&metrics)).await?;
         let mut answers = ConsumerSpec::new(channels::processed(ADAPTER), NAME);
         answers.permits = config.permits;
+        answers.lease = config.lease;
         let (channel, permits) = (answers.channel.clone(), answers.permits);
         let handler = Answers {
             messages: messages.clone(),
@@ -85,8 +88,14 @@ impl Service for EntryApi {
             waiters,
             metrics,
         };
-        let routes = router().with_state(Arc::new(api)).merge(document(self.document.clone()));
-        Ok(Started { routes: Some(routes), consumes: vec![channel], permits })
+        let routes = router()
+            .with_state(Arc::new(api))
+            .merge(document(self.document.clone()));
+        Ok(Started {
+            routes: Some(routes),
+            consumes: vec![channel],
+            permits,
+        })
     }
 }
 

@@ -15,14 +15,14 @@ use nexus_bus::LiveItem;
 use nexus_contracts::live::LiveEvent;
 use nexus_contracts::{OrgId, RunId};
 
-use crate::api::Api;
 use crate::answer::Final;
+use crate::api::Api;
 use crate::transcript::Transcript;
 use crate::view::last_events;
 use crate::waiters::Waiting;
 
 /// Once the end is stored, how long the live stream may stay silent before the store speaks.
-const DRAIN: Duration = Duration::from_millis(100);
+const DRAIN: Duration = Duration::from_millis(20);
 
 /// How long to wait before a live stream that cannot be had is asked for again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -117,7 +117,13 @@ impl EventStream {
         if self.live.is_none() {
             let topic = self.start.run.live_topic();
             // Lossy by design: without it the store still knows the end.
-            self.live = self.api.deps.bus.live_subscribe(&topic, self.seen).await.ok();
+            self.live = self
+                .api
+                .deps
+                .bus
+                .live_subscribe(&topic, self.seen)
+                .await
+                .ok();
         }
         let patience = match (&self.last, &self.live) {
             (Some(_), _) => DRAIN,
@@ -141,7 +147,9 @@ impl EventStream {
 
     /// A gap needs no word: the bus holds back everything up to the next snapshot.
     fn take(&mut self, item: LiveItem) -> Option<Event> {
-        let LiveItem::Entry { sequence, data, .. } = item else { return None };
+        let LiveItem::Entry { sequence, data, .. } = item else {
+            return None;
+        };
         self.seen = sequence;
         let event: LiveEvent = serde_json::from_slice(&data).ok()?;
         self.transcript.apply(&event);
@@ -166,5 +174,10 @@ impl Drop for EventStream {
 
 fn to_event(sequence: u64, event: &LiveEvent) -> Option<Event> {
     let data = serde_json::to_string(event).ok()?;
-    Some(Event::default().id(sequence.to_string()).event(event.kind()).data(data))
+    Some(
+        Event::default()
+            .id(sequence.to_string())
+            .event(event.kind())
+            .data(data),
+    )
 }

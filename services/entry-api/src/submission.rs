@@ -59,7 +59,9 @@ impl Headers {
     /// [`Invalid`] when the idempotency key cannot be used.
     pub fn check(self) -> Result<Self, Invalid> {
         let bad = self.idempotency_key.as_ref().is_some_and(|key| {
-            let visible = key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+            let visible = key
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() || byte == b' ');
             key.trim().is_empty() || key.len() > MAX_KEY_BYTES || !visible
         });
         if bad {
@@ -75,7 +77,10 @@ impl Headers {
         let traceparent = self
             .traceparent
             .filter(|text| text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic()));
-        Ok(Self { idempotency_key: self.idempotency_key, traceparent })
+        Ok(Self {
+            idempotency_key: self.idempotency_key,
+            traceparent,
+        })
     }
 }
 
@@ -93,7 +98,11 @@ impl Submission {
         let (org, user) = (principal.org_id, principal.user_id);
         let keyed = headers.idempotency_key.is_some();
         let id = headers.idempotency_key.map_or(fresh, |key| {
-            let parts = [b"idempotency".as_slice(), org.0.as_bytes(), user.0.as_bytes()];
+            let parts = [
+                b"idempotency".as_slice(),
+                org.0.as_bytes(),
+                user.0.as_bytes(),
+            ];
             derive_id(parts.into_iter().chain([key.as_bytes()]))
         });
         let message_id = MessageId::from(id);
@@ -117,13 +126,19 @@ impl Submission {
     /// Its name in the outbox.
     #[must_use]
     pub const fn key(&self) -> Key {
-        Key { org: self.org, run: self.run, kind: Kind::Message }
+        Key {
+            org: self.org,
+            run: self.run,
+            kind: Kind::Message,
+        }
     }
 
     /// What tells two bodies under one idempotency key apart.
     #[must_use]
     pub fn fingerprint(&self) -> Vec<u8> {
-        derive_id([b"fingerprint".as_slice(), &self.payload]).as_bytes().to_vec()
+        derive_id([b"fingerprint".as_slice(), &self.payload])
+            .as_bytes()
+            .to_vec()
     }
 
     /// The message for the bus; the same however often it is made.
@@ -152,9 +167,14 @@ impl Submission {
             conversation_id: self.conversation,
             extra: Extra::new(),
         };
-        Ok(Envelope::new(cancel_id(self.org, self.run), self.at, &event)?
-            .correlated(Some(CorrelationId::from(self.run)))
-            .with_metadata(Metadata { run_id: Some(self.run), ..self.metadata() }))
+        Ok(
+            Envelope::new(cancel_id(self.org, self.run), self.at, &event)?
+                .correlated(Some(CorrelationId::from(self.run)))
+                .with_metadata(Metadata {
+                    run_id: Some(self.run),
+                    ..self.metadata()
+                }),
+        )
     }
 
     fn metadata(&self) -> Metadata {

@@ -88,7 +88,10 @@ pub struct Tokens {
 
 impl From<Usage> for Tokens {
     fn from(usage: Usage) -> Self {
-        Self { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
+        Self {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+        }
     }
 }
 
@@ -148,7 +151,11 @@ impl MessageView {
     /// What is known of a message.
     #[must_use]
     pub fn of(known: &Known) -> Self {
-        let status = if known.queued { Status::Queued } else { Status::Running };
+        let status = if known.queued {
+            Status::Queued
+        } else {
+            Status::Running
+        };
         let view = Self::begun(&known.submission, status);
         match &known.last {
             None => view,
@@ -213,9 +220,19 @@ pub fn last_events(last: &Final, seen_step: u32) -> Vec<LiveEvent> {
         Ending::Failed => vec![LiveEvent::Failed { message }],
         Ending::Completed => {
             let steps = message.get("steps").and_then(Value::as_u64).unwrap_or(1);
-            let step = u32::try_from(steps).unwrap_or(u32::MAX).max(seen_step).max(1);
-            let text = message.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-            vec![LiveEvent::Snapshot { step, text }, LiveEvent::Completed { message }]
+            let step = u32::try_from(steps)
+                .unwrap_or(u32::MAX)
+                .max(seen_step)
+                .max(1);
+            let text = message
+                .get("text")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
+            vec![
+                LiveEvent::Snapshot { step, text },
+                LiveEvent::Completed { message },
+            ]
         }
     }
 }

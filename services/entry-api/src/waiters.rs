@@ -26,8 +26,15 @@ impl Waiters {
     #[must_use]
     pub fn register(self: &Arc<Self>, run: RunId) -> Waiting {
         let mut runs = self.runs.lock();
-        let news = runs.entry(run).or_insert_with(|| watch::channel(0).0).subscribe();
-        Waiting { run, news, all: Arc::clone(self) }
+        let news = runs
+            .entry(run)
+            .or_insert_with(|| watch::channel(0).0)
+            .subscribe();
+        Waiting {
+            run,
+            news,
+            all: Arc::clone(self),
+        }
     }
 
     /// There is news of these runs.
@@ -69,7 +76,10 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut runs = self.all.runs.lock();
-        if runs.get(&self.run).is_some_and(|sender| sender.receiver_count() <= 1) {
+        if runs
+            .get(&self.run)
+            .is_some_and(|sender| sender.receiver_count() <= 1)
+        {
             runs.remove(&self.run);
         }
     }

@@ -1,15 +1,22 @@
 //! The schedule of the ingress outbox.
 
 use nexus_contracts::{ConversationId, OrgId, RunId, Timestamp, derive_id};
-use nexus_entry_api::outbox::{Backoff, Kind, Key, Outbox};
+use nexus_entry_api::outbox::{Backoff, Key, Kind, Outbox};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-const BACKOFF: Backoff = Backoff { first_ms: 2_000, longest_ms: 60_000 };
+const BACKOFF: Backoff = Backoff {
+    first_ms: 2_000,
+    longest_ms: 60_000,
+};
 
 fn key(number: u8) -> Key {
     let org = OrgId(derive_id([b"org".as_slice()]));
-    Key { org, run: RunId(derive_id([[number].as_slice()])), kind: Kind::Message }
+    Key {
+        org,
+        run: RunId(derive_id([[number].as_slice()])),
+        kind: Kind::Message,
+    }
 }
 
 fn conversation(number: u8) -> ConversationId {
@@ -21,7 +28,11 @@ const fn at(millis: i64) -> Timestamp {
 }
 
 fn due(outbox: &mut Outbox<u8>, now: i64) -> Vec<u8> {
-    outbox.take_due(at(now), 100).into_iter().map(|due| due.load).collect()
+    outbox
+        .take_due(at(now), 100)
+        .into_iter()
+        .map(|due| due.load)
+        .collect()
 }
 
 #[test]
@@ -56,7 +67,10 @@ fn the_next_of_a_conversation_waits_for_the_answer_to_the_one_before() {
     assert!(outbox.settle(&key(2), at(20)));
     assert_eq!(due(&mut outbox, 20), [3]);
     assert!(outbox.settle(&key(3), at(30)));
-    assert!(!outbox.settle(&key(3), at(30)), "a second answer changes nothing");
+    assert!(
+        !outbox.settle(&key(3), at(30)),
+        "a second answer changes nothing"
+    );
     assert_eq!(outbox.len(), 1);
 }
 
@@ -68,7 +82,10 @@ fn an_answer_to_one_that_still_waits_takes_it_out_of_the_line() {
     }
     assert_eq!(due(&mut outbox, 0), [1]);
     assert!(outbox.settle(&key(2), at(1)));
-    assert!(due(&mut outbox, 1).is_empty(), "the first is not answered yet");
+    assert!(
+        due(&mut outbox, 1).is_empty(),
+        "the first is not answered yet"
+    );
     outbox.settle(&key(1), at(2));
     assert_eq!(due(&mut outbox, 2), [3]);
 }

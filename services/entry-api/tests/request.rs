@@ -2,8 +2,8 @@
 
 use nexus_contracts::events::message::MAX_TEXT_BYTES;
 use nexus_entry_api::request::{Invalid, Known, MAX_BODY_BYTES, check_names, parse};
-use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use proptest::collection::vec;
+use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 fn refused(body: &str) -> Option<Invalid> {
     parse(body.as_bytes()).err()
@@ -44,21 +44,36 @@ fn what_cannot_be_read_is_400_and_says_where() {
         ("{'text': 'x'}", "not JSON"),
     ] {
         let invalid = refused(body).unwrap();
-        assert_eq!((invalid.status, invalid.code), (400, "malformed_request"), "{body}");
+        assert_eq!(
+            (invalid.status, invalid.code),
+            (400, "malformed_request"),
+            "{body}"
+        );
         assert!(invalid.detail.contains(word), "{body}: {}", invalid.detail);
     }
     let invalid = parse(b"{\"text\": \"\xff\"}").unwrap_err();
     assert_eq!(invalid.status, 400);
-    assert!(invalid.detail.contains("not UTF-8 from byte 10"), "{}", invalid.detail);
+    assert!(
+        invalid.detail.contains("not UTF-8 from byte 10"),
+        "{}",
+        invalid.detail
+    );
 }
 
 #[test]
 fn what_is_too_long_is_413() {
     let long = "a".repeat(MAX_TEXT_BYTES + 1);
-    let metadata = format!("{{\"text\":\"x\",\"metadata\":{{\"a\":\"{}\"}}}}", "b".repeat(20_000));
+    let metadata = format!(
+        "{{\"text\":\"x\",\"metadata\":{{\"a\":\"{}\"}}}}",
+        "b".repeat(20_000)
+    );
     let name = format!("{{\"text\":\"x\",\"model\":\"{}\"}}", "m".repeat(300));
-    for body in [format!("{{\"text\":\"{long}\"}}"), metadata, name, " ".repeat(MAX_BODY_BYTES + 1)]
-    {
+    for body in [
+        format!("{{\"text\":\"{long}\"}}"),
+        metadata,
+        name,
+        " ".repeat(MAX_BODY_BYTES + 1),
+    ] {
         assert_eq!(refused(&body).unwrap().status, 413);
     }
     let most = format!("{{\"text\":\"{}\"}}", "a".repeat(MAX_TEXT_BYTES));
@@ -73,16 +88,41 @@ fn what_is_readable_but_wrong_is_422_and_says_what_to_do() {
         (r#"{"text": " \n"}"#, "empty_text", "says nothing"),
         (r#"{"text": 7}"#, "wrong_type", "a string, not a number"),
         (r#"{"text": "a\u0000b"}"#, "nul_character", "at byte 1"),
-        (r#"{"text": "x", "tools": "all"}"#, "wrong_type", "a list of names"),
+        (
+            r#"{"text": "x", "tools": "all"}"#,
+            "wrong_type",
+            "a list of names",
+        ),
         (r#"{"text": "x", "tools": [1]}"#, "wrong_type", "a number"),
-        (r#"{"text": "x", "metadata": []}"#, "wrong_type", "an object, not a list"),
-        (r#"{"text": "x", "provider": ""}"#, "empty_name", "leave it out"),
-        (r#"{"text": "x", "conversation_id": "7"}"#, "bad_conversation_id", "not a UUID"),
+        (
+            r#"{"text": "x", "metadata": []}"#,
+            "wrong_type",
+            "an object, not a list",
+        ),
+        (
+            r#"{"text": "x", "provider": ""}"#,
+            "empty_name",
+            "leave it out",
+        ),
+        (
+            r#"{"text": "x", "conversation_id": "7"}"#,
+            "bad_conversation_id",
+            "not a UUID",
+        ),
         (r#"{"txt": "x"}"#, "unknown_field", "did you mean `text`?"),
-        (r#"{"text": "x", "converstion_id": "y"}"#, "unknown_field", "`conversation_id`"),
+        (
+            r#"{"text": "x", "converstion_id": "y"}"#,
+            "unknown_field",
+            "`conversation_id`",
+        ),
     ] {
         let invalid = refused(body).unwrap();
-        assert_eq!((invalid.status, invalid.code), (422, code), "{body}: {}", invalid.detail);
+        assert_eq!(
+            (invalid.status, invalid.code),
+            (422, code),
+            "{body}: {}",
+            invalid.detail
+        );
         assert!(invalid.detail.contains(word), "{body}: {}", invalid.detail);
     }
 }
@@ -91,17 +131,35 @@ fn what_is_readable_but_wrong_is_422_and_says_what_to_do() {
 fn an_unknown_provider_is_refused_with_the_nearest_and_all_names() {
     let event = parse(br#"{"text": "x", "provider": "opnai"}"#).unwrap();
     let names = |list: &[&str]| Some(list.iter().map(ToString::to_string).collect());
-    let known = Known { providers: names(&["demo", "openai"]), tools: None };
+    let known = Known {
+        providers: names(&["demo", "openai"]),
+        tools: None,
+    };
     let invalid = check_names(&event, &known).unwrap_err();
     assert_eq!((invalid.status, invalid.code), (422, "unknown_provider"));
-    assert!(invalid.detail.contains("did you mean `openai`?"), "{}", invalid.detail);
-    assert!(invalid.detail.contains("demo, openai"), "{}", invalid.detail);
+    assert!(
+        invalid.detail.contains("did you mean `openai`?"),
+        "{}",
+        invalid.detail
+    );
+    assert!(
+        invalid.detail.contains("demo, openai"),
+        "{}",
+        invalid.detail
+    );
 
     let event = parse(br#"{"text": "x", "tools": ["math_solvr"]}"#).unwrap();
-    let known = Known { providers: None, tools: names(&["current_time", "math_solver"]) };
+    let known = Known {
+        providers: None,
+        tools: names(&["current_time", "math_solver"]),
+    };
     let invalid = check_names(&event, &known).unwrap_err();
     assert_eq!(invalid.code, "unknown_tool");
-    assert!(invalid.detail.contains("did you mean `math_solver`?"), "{}", invalid.detail);
+    assert!(
+        invalid.detail.contains("did you mean `math_solver`?"),
+        "{}",
+        invalid.detail
+    );
 }
 
 #[test]

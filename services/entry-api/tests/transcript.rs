@@ -14,11 +14,17 @@ fn show<'a>(events: impl IntoIterator<Item = &'a LiveEvent>) -> Transcript {
 }
 
 fn delta(step: u32, text: &str) -> LiveEvent {
-    LiveEvent::Delta { step, text: text.to_owned() }
+    LiveEvent::Delta {
+        step,
+        text: text.to_owned(),
+    }
 }
 
 fn snapshot(step: u32, text: &str) -> LiveEvent {
-    LiveEvent::Snapshot { step, text: text.to_owned() }
+    LiveEvent::Snapshot {
+        step,
+        text: text.to_owned(),
+    }
 }
 
 /// A run as its workers report it: some steps, each of deltas with a snapshot in between now and
@@ -28,7 +34,10 @@ fn run(steps: &[Vec<String>], snapshot_every: usize) -> (Vec<LiveEvent>, String)
     let mut text = String::new();
     for (step, parts) in (1..).zip(steps) {
         text.clear();
-        events.push(LiveEvent::Status { step, status: "thinking".into() });
+        events.push(LiveEvent::Status {
+            step,
+            status: "thinking".into(),
+        });
         events.push(snapshot(step, ""));
         for (number, part) in parts.iter().enumerate() {
             text.push_str(part);
@@ -98,13 +107,20 @@ fn a_model_call_that_starts_over_replaces_what_it_had_said() {
 
 #[test]
 fn what_an_earlier_step_says_late_is_ignored() {
-    let shown = show(&[delta(1, "let me see"), delta(2, "1591"), delta(1, "…"), snapshot(1, "x")]);
+    let shown = show(&[
+        delta(1, "let me see"),
+        delta(2, "1591"),
+        delta(1, "…"),
+        snapshot(1, "x"),
+    ]);
     assert_eq!((shown.step(), shown.text()), (2, "1591"));
 }
 
 #[test]
 fn nothing_counts_after_the_end() {
-    let end = LiveEvent::Failed { message: json!({ "code": "cancelled" }) };
+    let end = LiveEvent::Failed {
+        message: json!({ "code": "cancelled" }),
+    };
     let shown = show(&[delta(1, "a"), end, delta(1, "b")]);
     assert_eq!(shown.text(), "a");
 }

@@ -115,14 +115,17 @@ impl Configured {
         let kind = settings.kind.0;
         let variable = settings.key_variable();
         let api_key = variable.and_then(secrets);
-        let provider = match (variable, &api_key) {
-            (Some(variable), None) => Err(missing_key(name, variable)),
-            _ => Ok((kind.build)(&Setup {
-                name,
-                settings,
-                api_key,
-            })
-            .map_err(|failure| Error::settings(name, &failure))?),
+        let missing = variable.filter(|_| api_key.is_none());
+        // Made without its key too, so that its other settings are checked.
+        let setup = Setup {
+            name,
+            settings,
+            api_key,
+        };
+        let built = (kind.build)(&setup).map_err(|failure| Error::settings(name, &failure))?;
+        let provider = match missing {
+            Some(variable) => Err(missing_key(name, variable)),
+            None => Ok(built),
         };
         let model = settings.model.as_deref().unwrap_or(kind.default_model);
         let mut models = settings.models.clone();

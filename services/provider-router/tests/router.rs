@@ -171,14 +171,18 @@ async fn a_lasting_failure_is_repeated_and_not_tried_again() -> Result<()> {
 #[tokio::test]
 async fn an_answer_that_breaks_off_fails_and_is_not_tried_again() -> Result<()> {
     let world = world(&[]).await?;
-    world
-        .fake
-        .push(Script::tokens(["one ", "two ", "three"]).cut_after(2));
+    let (script, gate) = Script::tokens(["one ", "two ", "three"])
+        .cut_after(2)
+        .gated();
+    world.fake.push(script);
     let (command, run) = question("c1", "Hi")?;
-    let failed = world.ask(&command).await?.failed()?;
-    assert_eq!(failed.code, "provider_failed");
-    assert_eq!(world.fake.received().len(), 1);
+    world.publish(&command).await?;
+    gate.open(2);
     world.heard(run, "one two ").await?;
+    gate.open_all();
+    let (_, answer) = world.answer(1).await?;
+    assert_eq!(answer.failed()?.code, "provider_failed");
+    assert_eq!(world.fake.received().len(), 1);
     Ok(())
 }
 
@@ -318,6 +322,14 @@ async fn the_list_of_providers_is_published() -> Result<()> {
 async fn providers_that_are_gone_are_taken_off_the_list() -> Result<()> {
     let world = world(&[]).await?;
     let bus = &world.deps.bus;
+    let listed = async |count| {
+        wait_until(PATIENCE, &format!("{count} providers"), async || {
+            Ok(bus.table_list(tables::PROVIDERS).await?.len() == count)
+        })
+        .await
+    };
+    // The router itself has written what it has; now another one starts, with less.
+    listed(3).await?;
     let left = json!({"name": "left"}).to_string();
     bus.table_put(tables::PROVIDERS, "left", left.into(), Expect::Any)
         .await?;
@@ -334,10 +346,7 @@ async fn providers_that_are_gone_are_taken_off_the_list() -> Result<()> {
         "announce",
         nexus_provider_router::announce::keep(deps, statuses),
     );
-    wait_until(PATIENCE, "one provider", async || {
-        Ok(bus.table_list(tables::PROVIDERS).await?.len() == 1)
-    })
-    .await
+    listed(1).await
 }
 
 #[tokio::test]

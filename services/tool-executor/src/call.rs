@@ -25,14 +25,24 @@ impl Call {
     /// Why it cannot be read: another event, a broken payload, or no organisation.
     pub fn read(command: Envelope) -> Result<Self, String> {
         let request = command.decode().map_err(|error| error.to_string())?;
-        let org = command.metadata.org_id.ok_or("metadata.org_id is missing: whose call is it?")?;
-        Ok(Self { command, org, request })
+        let org = command
+            .metadata
+            .org_id
+            .ok_or("metadata.org_id is missing: whose call is it?")?;
+        Ok(Self {
+            command,
+            org,
+            request,
+        })
     }
 
     /// Whether nobody waits for the result any more.
     #[must_use]
     pub fn is_late(&self, now: Timestamp) -> bool {
-        self.command.metadata.deadline.is_some_and(|deadline| now > deadline)
+        self.command
+            .metadata
+            .deadline
+            .is_some_and(|deadline| now > deadline)
     }
 
     /// The result's envelope. The same call gives it the same id, however often it is made.
@@ -43,12 +53,27 @@ impl Call {
         let (call_id, name) = (self.request.call_id.clone(), self.request.name.clone());
         let extra = Extra::new();
         match ended.clone() {
-            Ended::Completed { result, duration_ms } => {
-                let event = ToolCompleted { call_id, name, result, duration_ms, extra };
+            Ended::Completed {
+                result,
+                duration_ms,
+            } => {
+                let event = ToolCompleted {
+                    call_id,
+                    name,
+                    result,
+                    duration_ms,
+                    extra,
+                };
                 envelope(&self.command, &event, now)
             }
             Ended::Failed { code, detail } => {
-                let event = ToolFailed { call_id, name, code, detail, extra };
+                let event = ToolFailed {
+                    call_id,
+                    name,
+                    code,
+                    detail,
+                    extra,
+                };
                 envelope(&self.command, &event, now)
             }
         }
@@ -80,8 +105,10 @@ fn envelope<E: Event>(
     event: &E,
     now: Timestamp,
 ) -> Result<Envelope, ContractError> {
-    let metadata =
-        Metadata { causation_id: Some(command.id.clone()), ..command.metadata.clone() };
+    let metadata = Metadata {
+        causation_id: Some(command.id.clone()),
+        ..command.metadata.clone()
+    };
     let mut envelope = Envelope::new(command.id.result("tool"), now, event)?
         .correlated(command.correlation_id.clone())
         .with_metadata(metadata);
@@ -112,7 +139,10 @@ pub enum Ended {
 impl Ended {
     /// Without a result.
     pub fn failed(code: &str, detail: impl Into<String>) -> Self {
-        Self::Failed { code: code.to_owned(), detail: detail.into() }
+        Self::Failed {
+            code: code.to_owned(),
+            detail: detail.into(),
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, Ended};
 use crate::handler::{Executor, store_failure, stored};
-use crate::tool::{AnyTool, ToolContext, ToolError};
 use crate::metrics;
+use crate::tool::{AnyTool, ToolContext, ToolError};
 
 /// Pause between two tries to store a result.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -42,7 +42,10 @@ impl Execution<'_> {
         let ended = match ended {
             Ok(result) => {
                 let took = started.elapsed().as_millis();
-                Ended::Completed { result, duration_ms: u64::try_from(took).unwrap_or(u64::MAX) }
+                Ended::Completed {
+                    result,
+                    duration_ms: u64::try_from(took).unwrap_or(u64::MAX),
+                }
             }
             Err(failed) => failed,
         };
@@ -93,7 +96,10 @@ impl Execution<'_> {
 
     /// How long the call may take, and the code of taking longer.
     fn limit(&self) -> (Duration, &'static str) {
-        let timeout = self.tool.timeout().unwrap_or(self.executor.config.default_timeout);
+        let timeout = self
+            .tool
+            .timeout()
+            .unwrap_or(self.executor.config.default_timeout);
         let now = self.executor.clock.now().as_millis();
         let left = self.call.command.metadata.deadline.map(|deadline| {
             let millis = deadline.as_millis().saturating_sub(now).max(0);
@@ -105,10 +111,7 @@ impl Execution<'_> {
         }
     }
 
-    fn ended(
-        &self,
-        joined: Result<Result<Value, ToolError>, JoinError>,
-    ) -> Result<Value, Ended> {
+    fn ended(&self, joined: Result<Result<Value, ToolError>, JoinError>) -> Result<Value, Ended> {
         match joined {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) => Err(error.into()),
@@ -133,11 +136,19 @@ impl Execution<'_> {
 
     /// Keeps the claim alive; ends when it is lost.
     async fn claim_lost(&self) {
-        let Executor { ledger, clock, config, .. } = self.executor;
+        let Executor {
+            ledger,
+            clock,
+            config,
+            ..
+        } = self.executor;
         loop {
             tokio::time::sleep(config.lease / 3).await;
             let (org, id) = (self.call.org, &self.call.command.id);
-            match ledger.heartbeat(org, id, self.epoch, clock.now(), config.lease).await {
+            match ledger
+                .heartbeat(org, id, self.epoch, clock.now(), config.lease)
+                .await
+            {
                 Ok(true) => {}
                 Ok(false) => return,
                 // The next one comes before the lease ends.
@@ -162,16 +173,22 @@ impl Execution<'_> {
 
     /// Stores how the call ended. The first stored result counts.
     async fn store(&self, ended: Ended) -> Result<Ended, Failure> {
-        let result = serde_json::to_vec(&ended).map_err(|error| Failure::reject(error.to_string()))?;
+        let result =
+            serde_json::to_vec(&ended).map_err(|error| Failure::reject(error.to_string()))?;
         let result = bytes::Bytes::from(result);
         let (org, id) = (self.call.org, &self.call.command.id);
         let give_up = Instant::now() + self.executor.config.lease;
         loop {
             let now = self.executor.clock.now();
             let ledger = &self.executor.ledger;
-            match ledger.complete(org, id, self.epoch, result.clone(), now).await {
+            match ledger
+                .complete(org, id, self.epoch, result.clone(), now)
+                .await
+            {
                 Ok(Completion::Stored) => return Ok(ended),
-                Ok(Completion::Superseded { result: Some(first) }) => return stored(&first),
+                Ok(Completion::Superseded {
+                    result: Some(first),
+                }) => return stored(&first),
                 Ok(Completion::Superseded { result: None }) => {
                     return Err(Failure::wait(STORE_PAUSE, "another worker runs this call"));
                 }

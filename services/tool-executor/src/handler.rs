@@ -51,7 +51,9 @@ impl Handler for Executor {
     }
 
     fn on_dead(&self, letter: &DeadLetter) -> Vec<Outgoing> {
-        let Some(command) = &letter.envelope else { return Vec::new() };
+        let Some(command) = &letter.envelope else {
+            return Vec::new();
+        };
         match unreadable(command, &letter.reason, self.clock.now()) {
             Ok(answer) => vec![outgoing(channels::TOOLS_RESULTS, &answer)],
             Err(error) => {
@@ -67,12 +69,24 @@ impl Executor {
     fn refusal(&self, call: &Call) -> Option<Ended> {
         let metadata = &call.command.metadata;
         let (code, detail) = if call.is_late(self.clock.now()) {
-            ("deadline_exceeded", "the call came after its deadline and was not run".to_owned())
-        } else if metadata.run_id.is_some_and(|run| self.cancelled.contains(&run.to_string())) {
-            ("cancelled", "the run was cancelled; the tool was not run".to_owned())
+            (
+                "deadline_exceeded",
+                "the call came after its deadline and was not run".to_owned(),
+            )
+        } else if metadata
+            .run_id
+            .is_some_and(|run| self.cancelled.contains(&run.to_string()))
+        {
+            (
+                "cancelled",
+                "the run was cancelled; the tool was not run".to_owned(),
+            )
         } else if self.registry.get(&call.request.name).is_none() {
             let (name, known) = (&call.request.name, self.registry.names());
-            ("unknown_tool", format!("there is no tool `{name}`; there are: {known}"))
+            (
+                "unknown_tool",
+                format!("there is no tool `{name}`; there are: {known}"),
+            )
         } else {
             return None;
         };
@@ -91,7 +105,15 @@ impl Executor {
         let claimed = self.ledger.claim(self.claim(call, tool.as_ref())).await;
         match claimed.map_err(|error| store_failure(&error))? {
             Claimed::Run { epoch, .. } => {
-                Execution { executor: self, call, tool, epoch, lost }.run().await
+                Execution {
+                    executor: self,
+                    call,
+                    tool,
+                    epoch,
+                    lost,
+                }
+                .run()
+                .await
             }
             Claimed::Done { result } => {
                 metrics::answered("repeated");
@@ -145,8 +167,13 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
     }
 }
 
-/// At least a moment, so that a lease that ends now is not asked for in a circle.
+/// How long until another look at a call that somebody else runs: not for its whole lease, because
+/// it is mostly done sooner, and at least a moment, so that a lease that ends now is not asked for
+/// in a circle.
 fn time_until(until: Timestamp, now: Timestamp) -> Duration {
-    let millis = until.as_millis().saturating_sub(now.as_millis()).max(50);
+    let millis = until
+        .as_millis()
+        .saturating_sub(now.as_millis())
+        .clamp(50, 1000);
     Duration::from_millis(millis.unsigned_abs())
 }

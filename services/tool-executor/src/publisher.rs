@@ -38,7 +38,10 @@ impl Publisher {
         let publisher = Arc::new(self);
         let mut backoff = Backoff::of_loop(&deps.clock);
         loop {
-            let watched = deps.shutdown.run_until_cancelled(publisher.watch(&mut backoff)).await;
+            let watched = deps
+                .shutdown
+                .run_until_cancelled(publisher.watch(&mut backoff))
+                .await;
             match watched {
                 None => return,
                 Some(Ok(())) => {}
@@ -46,7 +49,9 @@ impl Publisher {
                     if !backoff.is_failing() {
                         tracing::warn!(%error, "the table of tools cannot be kept; trying again");
                     }
-                    publisher.health.failing(format!("models are not told of the tools: {error}"));
+                    publisher
+                        .health
+                        .failing(format!("models are not told of the tools: {error}"));
                 }
             }
             let pause = tokio::time::sleep(backoff.next_delay());
@@ -79,8 +84,10 @@ impl Publisher {
 
     async fn put_what_differs(&self) -> Result<(), BusError> {
         let there = self.bus.table_list(tables::TOOLS).await?;
-        let there: BTreeMap<_, _> =
-            there.into_iter().map(|entry| (entry.key, entry.value)).collect();
+        let there: BTreeMap<_, _> = there
+            .into_iter()
+            .map(|entry| (entry.key, entry.value))
+            .collect();
         for spec in &self.specs {
             let same = there
                 .get(&spec.name)
@@ -92,7 +99,9 @@ impl Publisher {
         }
         for name in &self.off {
             if there.contains_key(*name) {
-                self.bus.table_delete(tables::TOOLS, name, Expect::Any).await?;
+                self.bus
+                    .table_delete(tables::TOOLS, name, Expect::Any)
+                    .await?;
             }
         }
         Ok(())

@@ -12,10 +12,7 @@ use crate::{Config, Error};
 /// Every tool that comes with Nexus. Adding one is a file in [`crate::tools`] and a line here.
 #[must_use]
 pub fn catalogue() -> Vec<Arc<dyn AnyTool>> {
-    vec![
-        Arc::new(CurrentTime),
-        Arc::new(MathSolver::new()),
-    ]
+    vec![Arc::new(CurrentTime), Arc::new(MathSolver::new())]
 }
 
 /// The tools that are switched on, by name.
@@ -33,7 +30,9 @@ impl Registry {
         let mut all = BTreeMap::new();
         for tool in tools {
             if let Some(other) = all.insert(tool.name(), tool) {
-                return Err(Error::DuplicateTool { name: other.name().to_owned() });
+                return Err(Error::DuplicateTool {
+                    name: other.name().to_owned(),
+                });
             }
         }
         check("enabled", &config.enabled, &all)?;
@@ -79,7 +78,11 @@ fn check(
 ) -> Result<(), Error> {
     match listed.iter().find(|name| !all.contains_key(name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Error::UnknownTool { key, name: name.clone(), known: names(all) }),
+        Some(name) => Err(Error::UnknownTool {
+            key,
+            name: name.clone(),
+            known: names(all),
+        }),
     }
 }
 

@@ -37,7 +37,10 @@ pub fn service(config: Config) -> Box<dyn Service> {
 /// The tool executor with tools of one's own.
 #[must_use]
 pub fn service_with(config: Config, tools: Vec<Arc<dyn AnyTool>>) -> Box<dyn Service> {
-    Box::new(ToolExecutor { config: Arc::new(config), tools })
+    Box::new(ToolExecutor {
+        config: Arc::new(config),
+        tools,
+    })
 }
 
 #[async_trait]
@@ -51,8 +54,10 @@ impl Service for ToolExecutor {
         let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
         let ledger = Ledger::new(store);
         let publisher = Publisher::new(deps, &registry);
-        deps.tasks.spawn("tools.publish", publisher.run(deps.clone()));
-        deps.tasks.spawn("tools.prune", prune(deps.clone(), ledger.clone()));
+        deps.tasks
+            .spawn("tools.publish", publisher.run(deps.clone()));
+        deps.tasks
+            .spawn("tools.prune", prune(deps.clone(), ledger.clone()));
         let executor = Executor {
             registry,
             ledger,
@@ -78,10 +83,16 @@ impl Service for ToolExecutor {
 impl ToolExecutor {
     fn registry(&self) -> Result<Registry, Error> {
         if self.config.permits == 0 {
-            return Err(Error::BadNumber { key: "permits", expected: "at least 1" });
+            return Err(Error::BadNumber {
+                key: "permits",
+                expected: "at least 1",
+            });
         }
         if self.config.lease < Duration::from_secs(1) {
-            return Err(Error::BadNumber { key: "lease", expected: "at least 1s" });
+            return Err(Error::BadNumber {
+                key: "lease",
+                expected: "at least 1s",
+            });
         }
         Registry::new(self.tools.clone(), &self.config)
     }

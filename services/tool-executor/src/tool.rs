@@ -140,7 +140,11 @@ fn read<A: DeserializeOwned + JsonSchema>(tool: &str, arguments: &str) -> Result
     let mut json = serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+        let place = if path == "." {
+            String::new()
+        } else {
+            format!("`{path}`: ")
+        };
         format!("{place}{}", error.inner())
     });
     let read = read.and_then(|args| json.end().map(|()| args).map_err(|error| error.to_string()));

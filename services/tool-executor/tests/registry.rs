@@ -22,7 +22,11 @@ async fn call(tool: &str, arguments: &str) -> Result<Result<Value, ToolError>> {
         run_id: None,
         key: MessageId::new("call")?,
     };
-    Ok(registry.get(tool).context("the tool exists")?.invoke(arguments, &ctx).await)
+    Ok(registry
+        .get(tool)
+        .context("the tool exists")?
+        .invoke(arguments, &ctx)
+        .await)
 }
 
 #[test]
@@ -30,13 +34,26 @@ fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
     let registry = Registry::new(catalogue(), &config(&[])?)?;
     assert_eq!(registry.names(), "current_time, math_solver");
     for spec in registry.specs() {
-        let schema = spec.parameters.as_object().context("a schema is an object")?;
+        let schema = spec
+            .parameters
+            .as_object()
+            .context("a schema is an object")?;
         assert_eq!(schema["type"], "object", "{}", spec.name);
         assert_eq!(schema["additionalProperties"], false, "{}", spec.name);
-        assert!(!schema.contains_key("$schema") && !schema.contains_key("$defs"), "{}", spec.name);
-        let properties = schema["properties"].as_object().context("it has properties")?;
+        assert!(
+            !schema.contains_key("$schema") && !schema.contains_key("$defs"),
+            "{}",
+            spec.name
+        );
+        let properties = schema["properties"]
+            .as_object()
+            .context("it has properties")?;
         for (name, property) in properties {
-            assert!(property["description"].is_string(), "{}.{name} is explained", spec.name);
+            assert!(
+                property["description"].is_string(),
+                "{}.{name} is explained",
+                spec.name
+            );
         }
         assert!(spec.description.len() > 40, "{} is explained", spec.name);
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -44,26 +61,43 @@ fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
     }
     let spec = registry.get("math_solver").context("it exists")?.spec();
     assert_eq!(spec.parameters["required"], json!(["expression"]));
-    assert_eq!(spec.parameters["properties"]["expression"]["type"], "string");
+    assert_eq!(
+        spec.parameters["properties"]["expression"]["type"],
+        "string"
+    );
     Ok(())
 }
 
 #[tokio::test]
 async fn arguments_that_do_not_fit_name_the_field_and_what_was_expected() -> Result<()> {
     for (arguments, words) in [
-        (r#"{"expression": 5}"#, ["`expression`", "expected a string"]),
+        (
+            r#"{"expression": 5}"#,
+            ["`expression`", "expected a string"],
+        ),
         (r#"{}"#, ["missing field `expression`", "schema"]),
         ("", ["missing field `expression`", "schema"]),
-        (r#"{"expression": "1", "x": 2}"#, ["unknown field `x`", "expected `expression`"]),
-        (r#"{"expression": "1"} and more"#, ["trailing characters", "schema"]),
+        (
+            r#"{"expression": "1", "x": 2}"#,
+            ["unknown field `x`", "expected `expression`"],
+        ),
+        (
+            r#"{"expression": "1"} and more"#,
+            ["trailing characters", "schema"],
+        ),
         (r#"{"expression": "1"#, ["EOF", "schema"]),
         ("37 * 43", ["invalid type", "one JSON object"]),
         ("[1]", ["invalid type", "one JSON object"]),
     ] {
-        let error = call("math_solver", arguments).await?.expect_err("the arguments are refused");
+        let error = call("math_solver", arguments)
+            .await?
+            .expect_err("the arguments are refused");
         assert_eq!(error.code(), "bad_arguments", "{arguments}");
         let text = error.to_string();
-        assert!(words.iter().all(|word| text.contains(word)), "{arguments}: {text}");
+        assert!(
+            words.iter().all(|word| text.contains(word)),
+            "{arguments}: {text}"
+        );
     }
     Ok(())
 }
@@ -76,7 +110,10 @@ async fn no_arguments_are_an_empty_object() -> Result<()> {
     }
     let error = call("current_time", r#"{"timezone": "Europe/Berlin"}"#).await?;
     let error = error.expect_err("names of places are refused").to_string();
-    assert!(error.contains("Europe/Berlin") && error.contains("+02:00"), "{error}");
+    assert!(
+        error.contains("Europe/Berlin") && error.contains("+02:00"),
+        "{error}"
+    );
     Ok(())
 }
 
@@ -87,9 +124,17 @@ fn the_configuration_switches_tools_on_and_off() -> Result<()> {
     };
     assert_eq!(names(&[("enabled", "[math_solver]")])?, "math_solver");
     assert_eq!(names(&[("disabled", "[math_solver]")])?, "current_time");
-    assert_eq!(names(&[("enabled", "[math_solver]"), ("disabled", "[math_solver]")])?, "");
-    let error = names(&[("disabled", "[math]")]).expect_err("there is no such tool").to_string();
-    assert!(error.contains("disabled") && error.contains("current_time, math_solver"), "{error}");
+    assert_eq!(
+        names(&[("enabled", "[math_solver]"), ("disabled", "[math_solver]")])?,
+        ""
+    );
+    let error = names(&[("disabled", "[math]")])
+        .expect_err("there is no such tool")
+        .to_string();
+    assert!(
+        error.contains("disabled") && error.contains("current_time, math_solver"),
+        "{error}"
+    );
     let mut twice = catalogue();
     twice.extend(catalogue());
     assert!(Registry::new(twice, &config(&[])?).is_err());

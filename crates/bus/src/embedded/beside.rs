@@ -27,7 +27,9 @@ impl Beside {
     pub(super) fn open(path: &Path) -> Result<Self, BusError> {
         let connection = open_reader(path)?;
         check_identity(path, &connection)?;
-        Ok(Self { readers: Arc::new(Readers::new(path.to_owned())) })
+        Ok(Self {
+            readers: Arc::new(Readers::new(path.to_owned())),
+        })
     }
 }
 
@@ -49,16 +51,23 @@ impl Backend for Beside {
     ) -> Result<Vec<Entry>, BusError> {
         let name = channel.to_owned();
         let query = move |db: &Connection| {
-            let Some(channel) = load::channel(db, &name)? else { return Ok(Vec::new()) };
+            let Some(channel) = load::channel(db, &name)? else {
+                return Ok(Vec::new());
+            };
             let stored: Vec<Stored> = query::read(db, &channel, from, limit)?;
-            Ok(stored.into_iter().map(|stored| channel.entry(stored)).collect())
+            Ok(stored
+                .into_iter()
+                .map(|stored| channel.entry(stored))
+                .collect())
         };
         self.readers.query(query).await
     }
 
     async fn backlog(&self, channel: &str, group: &str) -> Result<Backlog, BusError> {
         let (channel, group) = (channel.to_owned(), group.to_owned());
-        self.readers.query(move |db| backlog(db, &channel, &group)).await
+        self.readers
+            .query(move |db| backlog(db, &channel, &group))
+            .await
     }
 
     async fn trim(&self, _channel: &str, _retain: Duration) -> Result<u64, BusError> {
@@ -68,7 +77,9 @@ impl Backend for Beside {
     async fn channels(&self) -> Result<Vec<ChannelInfo>, BusError> {
         let query = |db: &Connection| {
             let info = |channel: Channel| {
-                let groups = load::groups(db, &channel)?.into_iter().map(|group| group.name);
+                let groups = load::groups(db, &channel)?
+                    .into_iter()
+                    .map(|group| group.name);
                 Ok(query::info(&channel, groups.collect()))
             };
             load::channels(db)?.into_iter().map(info).collect()
@@ -78,13 +89,20 @@ impl Backend for Beside {
 
     async fn incarnation(&self, channel: &str) -> Result<String, BusError> {
         let name = channel.to_owned();
-        let found = self.readers.query(move |db| load::channel(db, &name)).await?;
-        found.map(|channel| channel.incarnation).ok_or(BusError::ReadOnly)
+        let found = self
+            .readers
+            .query(move |db| load::channel(db, &name))
+            .await?;
+        found
+            .map(|channel| channel.incarnation)
+            .ok_or(BusError::ReadOnly)
     }
 
     async fn table_get(&self, table: &str, key: &str) -> Result<Option<Versioned>, BusError> {
         let (table, key) = (table.to_owned(), key.to_owned());
-        self.readers.query(move |db| tables::get(db, &table, &key)).await
+        self.readers
+            .query(move |db| tables::get(db, &table, &key))
+            .await
     }
 
     async fn table_put(
@@ -108,13 +126,14 @@ impl Backend for Beside {
 
     async fn table_list(&self, table: &str) -> Result<Vec<Versioned>, BusError> {
         let table = table.to_owned();
-        Ok(self.readers.query(move |db| tables::list(db, &table)).await?.1)
+        Ok(self
+            .readers
+            .query(move |db| tables::list(db, &table))
+            .await?
+            .1)
     }
 
-    async fn table_watch(
-        &self,
-        table: &str,
-    ) -> Result<BoxStream<'static, TableChange>, BusError> {
+    async fn table_watch(&self, table: &str) -> Result<BoxStream<'static, TableChange>, BusError> {
         watch::poll(Arc::clone(&self.readers), table).await
     }
 
@@ -132,7 +151,9 @@ impl Backend for Beside {
     }
 
     async fn ping(&self) -> Result<(), BusError> {
-        self.readers.query(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await
+        self.readers
+            .query(|db| db.query_row("SELECT 1", [], |_| Ok(())))
+            .await
     }
 
     async fn info(&self) -> Result<ServerInfo, BusError> {
@@ -145,12 +166,18 @@ impl Backend for Beside {
 }
 
 fn backlog(db: &Connection, channel: &str, group: &str) -> rusqlite::Result<Backlog> {
-    let Some(channel) = load::channel(db, channel)? else { return Ok(Backlog::default()) };
+    let Some(channel) = load::channel(db, channel)? else {
+        return Ok(Backlog::default());
+    };
     let groups = load::groups(db, &channel)?;
     let Some(group) = groups.into_iter().find(|found| found.name == group) else {
         return Ok(Backlog::default());
     };
     let undelivered = channel.head().saturating_sub(group.durable.delivered);
     let oldest_age = query::age(db, &channel, group.floor(), now_ms())?;
-    Ok(Backlog { undelivered, pending: group.pending(), oldest_age })
+    Ok(Backlog {
+        undelivered,
+        pending: group.pending(),
+        oldest_age,
+    })
 }

@@ -63,7 +63,9 @@ pub(super) fn decode_sequences(stored: &Bytes) -> Result<Vec<u64>, Damaged> {
     let mut previous = 0u64;
     for _ in 0..count {
         let step = take_varint(&mut rest)?;
-        previous = previous.checked_add(step).ok_or(Damaged("a sequence overflows"))?;
+        previous = previous
+            .checked_add(step)
+            .ok_or(Damaged("a sequence overflows"))?;
         sequences.push(previous);
     }
     Ok(sequences)
@@ -73,13 +75,18 @@ fn seal(mut out: BytesMut) -> Bytes {
     if let Some((header, body)) = out.split_at_mut_checked(HEADER) {
         let sum = checksum(body).to_le_bytes();
         let marks = std::iter::once(VERSION).chain(sum);
-        header.iter_mut().zip(marks).for_each(|(byte, mark)| *byte = mark);
+        header
+            .iter_mut()
+            .zip(marks)
+            .for_each(|(byte, mark)| *byte = mark);
     }
     out.freeze()
 }
 
 fn open(stored: &Bytes) -> Result<Bytes, Damaged> {
-    let (header, body) = stored.split_at_checked(HEADER).ok_or(Damaged("it is cut short"))?;
+    let (header, body) = stored
+        .split_at_checked(HEADER)
+        .ok_or(Damaged("it is cut short"))?;
     let (version, sum) = header.split_first().ok_or(Damaged("it is cut short"))?;
     if *version != VERSION {
         return Err(Damaged("its version is not known"));

@@ -60,16 +60,43 @@ pub(super) struct TableWrite {
 
 /// One request to the writer thread.
 pub(super) enum Command {
-    Publish { appends: Vec<Append>, reply: Reply<Vec<EntryId>> },
-    Settle { member: Member, settles: Vec<Settle>, reply: oneshot::Sender<Vec<Result<(), BusError>>> },
+    Publish {
+        appends: Vec<Append>,
+        reply: Reply<Vec<EntryId>>,
+    },
+    Settle {
+        member: Member,
+        settles: Vec<Settle>,
+        reply: oneshot::Sender<Vec<Result<(), BusError>>>,
+    },
     /// Without a reply it waits a moment for company.
-    Mark { member: Member, mark: Mark, reply: Option<Reply<()>> },
-    Join { channel: String, group: String, reply: Reply<Member> },
-    Create { channel: String, reply: Reply<Arc<Channel>> },
+    Mark {
+        member: Member,
+        mark: Mark,
+        reply: Option<Reply<()>>,
+    },
+    Join {
+        channel: String,
+        group: String,
+        reply: Reply<Member>,
+    },
+    Create {
+        channel: String,
+        reply: Reply<Arc<Channel>>,
+    },
     /// Drops some of what is older than `before_ms`; answers how many.
-    Trim { channel: Arc<Channel>, before_ms: i64, reply: Reply<u64> },
-    Table { write: TableWrite, reply: Reply<PutOutcome> },
-    Close { reply: oneshot::Sender<()> },
+    Trim {
+        channel: Arc<Channel>,
+        before_ms: i64,
+        reply: Reply<u64>,
+    },
+    Table {
+        write: TableWrite,
+        reply: Reply<PutOutcome>,
+    },
+    Close {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 impl Command {

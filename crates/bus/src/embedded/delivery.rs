@@ -52,7 +52,14 @@ impl Deliveries {
 
     /// What an earlier life of the file left: handed out `attempts` times, due again at `at`.
     pub(super) fn restore(&mut self, seq: u64, attempts: u32, at: Instant) {
-        self.pending.insert(seq, Pending { attempts, lease: 0, at });
+        self.pending.insert(
+            seq,
+            Pending {
+                attempts,
+                lease: 0,
+                at,
+            },
+        );
         self.due.insert((at, seq));
     }
 
@@ -67,14 +74,26 @@ impl Deliveries {
         let mut claims = Vec::new();
         let until = now + lease_time;
         while claims.len() < max {
-            let Some(seq) = self.next_waiting(now) else { break };
+            let Some(seq) = self.next_waiting(now) else {
+                break;
+            };
             claims.push(self.lease(seq, until));
         }
         while claims.len() < max && self.delivered < head {
             self.delivered += 1;
             let seq = self.delivered;
-            self.pending.insert(seq, Pending { attempts: 0, lease: 0, at: until });
-            claims.push(Claim { fresh: true, ..self.lease(seq, until) });
+            self.pending.insert(
+                seq,
+                Pending {
+                    attempts: 0,
+                    lease: 0,
+                    at: until,
+                },
+            );
+            claims.push(Claim {
+                fresh: true,
+                ..self.lease(seq, until)
+            });
         }
         claims
     }
@@ -93,12 +112,21 @@ impl Deliveries {
     fn lease(&mut self, seq: u64, until: Instant) -> Claim {
         let lease = self.next_lease;
         self.next_lease += 1;
-        let pending = self.pending.entry(seq).or_insert(Pending { attempts: 0, lease, at: until });
+        let pending = self.pending.entry(seq).or_insert(Pending {
+            attempts: 0,
+            lease,
+            at: until,
+        });
         pending.attempts = pending.attempts.saturating_add(1);
         pending.lease = lease;
         pending.at = until;
         self.leases.insert((until, seq));
-        Claim { seq, attempts: pending.attempts, lease, fresh: false }
+        Claim {
+            seq,
+            attempts: pending.attempts,
+            lease,
+            fresh: false,
+        }
     }
 
     /// Whether there is something to claim right now.
@@ -109,12 +137,17 @@ impl Deliveries {
     /// When the next entry falls due or the next lease ends.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let first = |set: &BTreeSet<(Instant, u64)>| set.first().map(|first| first.0);
-        first(&self.due).into_iter().chain(first(&self.leases)).min()
+        first(&self.due)
+            .into_iter()
+            .chain(first(&self.leases))
+            .min()
     }
 
     /// Whether this delivery is the latest of its entry, and not settled.
     pub(super) fn owns(&self, seq: u64, lease: u64) -> bool {
-        self.pending.get(&seq).is_some_and(|pending| pending.lease == lease)
+        self.pending
+            .get(&seq)
+            .is_some_and(|pending| pending.lease == lease)
     }
 
     /// Keeps a delivery until then; `false` when it is not this consumer's any more.
@@ -138,10 +171,17 @@ impl Deliveries {
 
     /// This delivery ended without a result: due again at `due`, as one tried `attempts` times.
     pub(super) fn postpone(&mut self, claim: Claim, due: Instant) {
-        let owned = self.pending.get_mut(&claim.seq).filter(|p| p.lease == claim.lease);
+        let owned = self
+            .pending
+            .get_mut(&claim.seq)
+            .filter(|p| p.lease == claim.lease);
         let Some(pending) = owned else { return };
         self.leases.remove(&(pending.at, claim.seq));
-        *pending = Pending { attempts: claim.attempts, lease: 0, at: due };
+        *pending = Pending {
+            attempts: claim.attempts,
+            lease: 0,
+            at: due,
+        };
         self.due.insert((due, claim.seq));
     }
 
@@ -162,7 +202,10 @@ impl Deliveries {
 
     /// The oldest entry this group still needs.
     pub(super) fn floor(&self) -> u64 {
-        self.pending.keys().next().map_or(self.delivered + 1, |oldest| *oldest)
+        self.pending
+            .keys()
+            .next()
+            .map_or(self.delivered + 1, |oldest| *oldest)
     }
 }
 
@@ -189,7 +232,10 @@ mod tests {
         deliveries.postpone(first[1], now + LEASE);
         let later = now + LEASE;
         let all = deliveries.claim(10, 3, later, LEASE);
-        let order: Vec<(u64, u32)> = all.iter().map(|claim| (claim.seq, claim.attempts)).collect();
+        let order: Vec<(u64, u32)> = all
+            .iter()
+            .map(|claim| (claim.seq, claim.attempts))
+            .collect();
         assert_eq!(order, [(2, 2), (1, 2), (3, 1)]);
     }
 
@@ -264,7 +310,8 @@ mod tests {
                     self.settled.push(claim.seq);
                 }
                 (Step::Postpone(seconds), Some((claim, _))) => {
-                    self.deliveries.postpone(claim, self.now + Duration::from_secs(*seconds));
+                    self.deliveries
+                        .postpone(claim, self.now + Duration::from_secs(*seconds));
                     self.held.remove(&claim.seq);
                 }
                 (Step::Extend, Some((claim, _))) => {

@@ -22,20 +22,27 @@ pub(super) fn failure(path: &Path, error: &Error) -> BusError {
         // Wrong types, missing rows, sequences that do not decode: the content is not ours.
         return damaged(path, &reason);
     };
-    if error.sqlite_error().is_some_and(|e| e.extended_code == SHORT_READ) {
+    if error
+        .sqlite_error()
+        .is_some_and(|e| e.extended_code == SHORT_READ)
+    {
         return damaged(path, "it is cut short");
     }
     match code {
-        ErrorCode::DiskFull => BusError::Full { reason: format!("{}: {reason}", path.display()) },
+        ErrorCode::DiskFull => BusError::Full {
+            reason: format!("{}: {reason}", path.display()),
+        },
         ErrorCode::DatabaseBusy
         | ErrorCode::DatabaseLocked
         | ErrorCode::SystemIoFailure
-        | ErrorCode::OutOfMemory => {
-            BusError::Unreachable { address: format!("embedded:{}", path.display()), reason }
-        }
-        ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
-            file(path, format!("{reason}; check that this user may read and write it"))
-        }
+        | ErrorCode::OutOfMemory => BusError::Unreachable {
+            address: format!("embedded:{}", path.display()),
+            reason,
+        },
+        ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => file(
+            path,
+            format!("{reason}; check that this user may read and write it"),
+        ),
         // A missing table is as bad as a malformed page.
         _ => damaged(path, &reason),
     }
@@ -48,7 +55,10 @@ pub(super) fn damaged(path: &Path, reason: &str) -> BusError {
 
 /// The file cannot be used.
 pub(super) fn file(path: &Path, reason: impl Into<String>) -> BusError {
-    BusError::File { path: path.display().to_string(), reason: reason.into() }
+    BusError::File {
+        path: path.display().to_string(),
+        reason: reason.into(),
+    }
 }
 
 impl From<Damaged> for Error {

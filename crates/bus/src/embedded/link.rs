@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
-use super::command::{Append, Command};
 use super::codec::encode;
+use super::command::{Append, Command};
 use super::failure::failure;
 use super::schema::open_reader;
 use super::state::{Channel, Shared, Stored};
@@ -30,7 +30,11 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(shared: Arc<Shared>, queue: Sender<Command>) -> Self {
         let readers = Arc::new(Readers::new(shared.path.clone()));
-        Self { shared, readers, queue }
+        Self {
+            shared,
+            readers,
+            queue,
+        }
     }
 
     /// Hands over a command nobody waits for.
@@ -57,7 +61,10 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) const fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()) }
+        Self {
+            path,
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     /// Runs a query off the asynchronous threads.
@@ -104,7 +111,11 @@ pub(super) fn entries(
     let rows = statement.query_map(params![from.cast_signed(), limit], |row| {
         let seq: i64 = row.get(0)?;
         let record: Vec<u8> = row.get(2)?;
-        Ok(Stored { seq: seq.cast_unsigned(), stored_at: row.get(1)?, record: record.into() })
+        Ok(Stored {
+            seq: seq.cast_unsigned(),
+            stored_at: row.get(1)?,
+            record: record.into(),
+        })
     })?;
     rows.collect()
 }
@@ -115,14 +126,21 @@ pub(super) fn entries_at(
     channel: &Channel,
     sequences: &[u64],
 ) -> rusqlite::Result<Vec<Stored>> {
-    let select = format!("SELECT stored_at, record FROM entries_{} WHERE seq = ?1", channel.id);
+    let select = format!(
+        "SELECT stored_at, record FROM entries_{} WHERE seq = ?1",
+        channel.id
+    );
     let mut statement = connection.prepare_cached(&select)?;
     let mut found = Vec::with_capacity(sequences.len());
     for &seq in sequences {
         let mut rows = statement.query(params![seq.cast_signed()])?;
         if let Some(row) = rows.next()? {
             let record: Vec<u8> = row.get(1)?;
-            found.push(Stored { seq, stored_at: row.get(0)?, record: record.into() });
+            found.push(Stored {
+                seq,
+                stored_at: row.get(0)?,
+                record: record.into(),
+            });
         }
     }
     Ok(found)
@@ -134,7 +152,10 @@ pub(super) fn appends(batch: &[Outgoing]) -> Result<Vec<Append>, BusError> {
         if outgoing.channel.is_empty() {
             return Err(BusError::Config("a channel needs a name".to_owned()));
         }
-        Ok(Append { channel: outgoing.channel.clone(), record: encode(&outgoing.record) })
+        Ok(Append {
+            channel: outgoing.channel.clone(),
+            record: encode(&outgoing.record),
+        })
     };
     batch.iter().map(append).collect()
 }

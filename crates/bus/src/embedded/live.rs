@@ -50,7 +50,10 @@ struct Topic {
 
 impl Live {
     pub(super) fn new(closed: CancellationToken) -> Self {
-        Self { topics: Arc::default(), closed }
+        Self {
+            topics: Arc::default(),
+            closed,
+        }
     }
 
     pub(super) fn publish(&self, topic: &str, entries: &[LiveEntry]) -> u64 {
@@ -96,7 +99,10 @@ impl Topics {
     fn watch(&mut self, name: &str, now: Instant) -> watch::Receiver<u64> {
         let topic = self.topic(name, now);
         let last = topic.last;
-        topic.wake.get_or_insert_with(|| watch::Sender::new(last)).subscribe()
+        topic
+            .wake
+            .get_or_insert_with(|| watch::Sender::new(last))
+            .subscribe()
     }
 
     fn topic(&mut self, name: &str, now: Instant) -> &mut Topic {
@@ -104,12 +110,14 @@ impl Topics {
             self.order.push_back((now, name.to_owned()));
             self.bytes += TOPIC_BYTES;
         }
-        self.by_name.entry(name.to_owned()).or_insert_with(|| Topic {
-            last: 0,
-            ring: VecDeque::new(),
-            touched: now,
-            wake: None,
-        })
+        self.by_name
+            .entry(name.to_owned())
+            .or_insert_with(|| Topic {
+                last: 0,
+                ring: VecDeque::new(),
+                touched: now,
+                wake: None,
+            })
     }
 
     /// Forgets topics that have been silent for long, or the longest silent ones when there is too
@@ -122,7 +130,9 @@ impl Topics {
             else {
                 return;
             };
-            let Some(topic) = self.by_name.get_mut(&name) else { continue };
+            let Some(topic) = self.by_name.get_mut(&name) else {
+                continue;
+            };
             if !full && !silent(topic.touched) {
                 self.order.push_back((topic.touched, name));
                 continue;
@@ -145,7 +155,9 @@ impl Topic {
     }
 
     fn is_heard(&self) -> bool {
-        self.wake.as_ref().is_some_and(|wake| wake.receiver_count() > 0)
+        self.wake
+            .as_ref()
+            .is_some_and(|wake| wake.receiver_count() > 0)
     }
 
     /// What lies behind `position`, moving it; a gap first where something is gone.
@@ -167,7 +179,11 @@ impl Topic {
         for entry in self.ring.iter().skip(skip) {
             *position += 1;
             let (snapshot, data) = (entry.snapshot, entry.data.clone());
-            items.push_back(LiveItem::Entry { sequence: *position, snapshot, data });
+            items.push_back(LiveItem::Entry {
+                sequence: *position,
+                snapshot,
+                data,
+            });
         }
         items
     }
@@ -219,7 +235,10 @@ mod tests {
     use crate::{LiveEntry, LiveItem};
 
     fn report(bytes: usize) -> LiveEntry {
-        LiveEntry { snapshot: false, data: vec![b'x'; bytes].into() }
+        LiveEntry {
+            snapshot: false,
+            data: vec![b'x'; bytes].into(),
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -234,8 +253,15 @@ mod tests {
         }
         assert_eq!(live.publish("silent", &[report(1)]), 1, "begins again");
         assert_eq!(live.publish("heard", &[report(1)]), 2, "goes on");
-        assert_eq!(heard.next().await, Some(LiveItem::Gap), "its first entry is gone");
-        assert!(matches!(heard.next().await, Some(LiveItem::Entry { sequence: 2, .. })));
+        assert_eq!(
+            heard.next().await,
+            Some(LiveItem::Gap),
+            "its first entry is gone"
+        );
+        assert!(matches!(
+            heard.next().await,
+            Some(LiveItem::Entry { sequence: 2, .. })
+        ));
     }
 
     #[test]
@@ -248,7 +274,10 @@ mod tests {
         assert!(topics.bytes <= MAX_BYTES, "{}", topics.bytes);
         let kept: usize = topics.by_name.values().map(super::Topic::size).sum();
         assert!(kept <= MAX_BYTES && kept > MAX_BYTES / 2, "{kept}");
-        assert!(topics.by_name.contains_key("run:299"), "the newest is there");
+        assert!(
+            topics.by_name.contains_key("run:299"),
+            "the newest is there"
+        );
     }
 
     #[tokio::test]

@@ -28,7 +28,11 @@ impl StoredGroup {
     pub(super) fn floor(&self) -> u64 {
         let returned = self.returned.iter().map(|(seq, ..)| *seq).min();
         let open = self.durable.open.first().copied();
-        returned.into_iter().chain(open).min().unwrap_or(self.durable.delivered + 1)
+        returned
+            .into_iter()
+            .chain(open)
+            .min()
+            .unwrap_or(self.durable.delivered + 1)
     }
 
     pub(super) fn pending(&self) -> u64 {
@@ -48,7 +52,10 @@ pub(super) fn load(
         for stored in groups(connection, channel).map_err(|error| failure(path, &error))? {
             check(path, channel, &stored)?;
             let state = state(&stored, channel.head(), now_ms);
-            channel.groups.write().insert(stored.name.clone(), state.into());
+            channel
+                .groups
+                .write()
+                .insert(stored.name.clone(), state.into());
             durables.insert(stored.id, stored.durable);
         }
     }
@@ -61,7 +68,10 @@ pub(super) fn channels(connection: &Connection) -> rusqlite::Result<Vec<Channel>
         connection.prepare_cached("SELECT id, name, incarnation, trimmed FROM channels")?;
     let rows = select.query_map([], |row| {
         let (id, trimmed): (i64, i64) = (row.get(0)?, row.get(3)?);
-        Ok((Channel::new(id, &row.get::<_, String>(1)?, row.get(2)?), trimmed.cast_unsigned()))
+        Ok((
+            Channel::new(id, &row.get::<_, String>(1)?, row.get(2)?),
+            trimmed.cast_unsigned(),
+        ))
     })?;
     let mut channels = Vec::new();
     for row in rows {
@@ -77,18 +87,19 @@ pub(super) fn channel(connection: &Connection, name: &str) -> rusqlite::Result<O
         .prepare_cached("SELECT id, incarnation, trimmed FROM channels WHERE name = ?1")?
         .query_row(params![name], |row| {
             let trimmed: i64 = row.get(2)?;
-            Ok((Channel::new(row.get(0)?, name, row.get(1)?), trimmed.cast_unsigned()))
+            Ok((
+                Channel::new(row.get(0)?, name, row.get(1)?),
+                trimmed.cast_unsigned(),
+            ))
         })
         .optional()?;
-    found.map(|(channel, trimmed)| bounded(connection, channel, trimmed)).transpose()
+    found
+        .map(|(channel, trimmed)| bounded(connection, channel, trimmed))
+        .transpose()
 }
 
 /// Entries count without a hole; the newest two show whether the newest can be believed.
-fn bounded(
-    connection: &Connection,
-    channel: Channel,
-    trimmed: u64,
-) -> rusqlite::Result<Channel> {
+fn bounded(connection: &Connection, channel: Channel, trimmed: u64) -> rusqlite::Result<Channel> {
     let newest = format!(
         "SELECT seq, stored_at FROM entries_{} ORDER BY seq DESC LIMIT 2",
         channel.id
@@ -97,8 +108,14 @@ fn bounded(
     let newest = newest.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let newest: Vec<(i64, i64)> = newest.collect::<rusqlite::Result<_>>()?;
     let (head, last_stored_at) = newest.first().copied().unwrap_or_default();
-    let before = newest.get(1).map_or(trimmed, |(seq, _)| seq.cast_unsigned());
-    let head = if newest.is_empty() { trimmed } else { head.cast_unsigned() };
+    let before = newest
+        .get(1)
+        .map_or(trimmed, |(seq, _)| seq.cast_unsigned());
+    let head = if newest.is_empty() {
+        trimmed
+    } else {
+        head.cast_unsigned()
+    };
     let whole = newest.is_empty() || before.checked_add(1) == Some(head);
     if !whole || head < trimmed || head > i64::MAX.cast_unsigned() {
         return Err(Damaged("a channel's entries do not follow each other").into());
@@ -117,8 +134,16 @@ pub(super) fn groups(
     let rows = select.query_map(params![channel.id], |row| {
         let (delivered, open): (i64, Vec<u8>) = (row.get(2)?, row.get(3)?);
         let open = decode_sequences(&Bytes::from(open))?;
-        let durable = Durable { delivered: delivered.cast_unsigned(), open };
-        Ok(StoredGroup { id: row.get(0)?, name: row.get(1)?, durable, returned: Vec::new() })
+        let durable = Durable {
+            delivered: delivered.cast_unsigned(),
+            open,
+        };
+        Ok(StoredGroup {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            durable,
+            returned: Vec::new(),
+        })
     })?;
     let mut groups = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     for group in &mut groups {
@@ -143,7 +168,12 @@ fn returned(connection: &Connection, group: i64) -> rusqlite::Result<Vec<(u64, u
 fn check(path: &Path, channel: &Channel, group: &StoredGroup) -> Result<(), BusError> {
     let delivered = group.durable.delivered;
     let open = group.durable.open.last().copied().unwrap_or(0);
-    let returned = group.returned.iter().map(|(seq, ..)| *seq).max().unwrap_or(0);
+    let returned = group
+        .returned
+        .iter()
+        .map(|(seq, ..)| *seq)
+        .max()
+        .unwrap_or(0);
     let known = channel.trimmed()..=channel.head();
     if !known.contains(&delivered) || open.max(returned) > delivered {
         let reason = format!("group {} does not fit channel {}", group.name, channel.name);

@@ -12,9 +12,7 @@ use super::link::{Link, appends, entries_at};
 use super::state::{Member, Stored};
 use crate::clock::now_ms;
 use crate::group::{dead_channel, dead_record};
-use crate::{
-    Action, BusError, GroupReader, GroupSettler, LeaseToken, Leased, Settlement,
-};
+use crate::{Action, BusError, GroupReader, GroupSettler, LeaseToken, Leased, Settlement};
 
 /// The receiving half.
 pub(super) struct EmbeddedReader {
@@ -63,7 +61,11 @@ impl EmbeddedReader {
         let now = Instant::now();
         let mut deliveries = group.deliveries.lock();
         let claims = deliveries.claim(max, channel.head(), now, self.lease);
-        let mut claims = Claims { member: &self.member, claims, marked: None };
+        let mut claims = Claims {
+            member: &self.member,
+            claims,
+            marked: None,
+        };
         if claims.claims.is_empty() {
             return Ok(claims);
         }
@@ -72,7 +74,11 @@ impl EmbeddedReader {
         let suspect = claims.claims.iter().any(|claim| claim.seq <= group.suspect);
         let (reply, marked) = suspect.then(tokio::sync::oneshot::channel).unzip();
         claims.marked = marked;
-        let sent = self.link.send(Command::Mark { member: self.member.clone(), mark, reply });
+        let sent = self.link.send(Command::Mark {
+            member: self.member.clone(),
+            mark,
+            reply,
+        });
         drop(deliveries);
         sent?;
         if more {
@@ -109,7 +115,11 @@ impl EmbeddedReader {
     fn leased(&self, claim: Claim, stored: Stored) -> Leased {
         let entry = self.member.channel.entry(stored);
         let token = LeaseToken(format!("{}.{}", claim.seq, claim.lease));
-        Leased { entry, attempts: claim.attempts, token }
+        Leased {
+            entry,
+            attempts: claim.attempts,
+            token,
+        }
     }
 
     /// The entry is not in the file any more (someone deleted the row): nobody can work on it.
@@ -121,10 +131,20 @@ impl EmbeddedReader {
             entry = claim.seq,
             "entry is gone from the bus file; skipped"
         );
-        let settles = vec![Settle { claim, verdict: Verdict::Done, appends: Vec::new() }];
+        let settles = vec![Settle {
+            claim,
+            verdict: Verdict::Done,
+            appends: Vec::new(),
+        }];
         let member = self.member.clone();
-        let results =
-            self.link.ask(|reply| Command::Settle { member, settles, reply }).await?;
+        let results = self
+            .link
+            .ask(|reply| Command::Settle {
+                member,
+                settles,
+                reply,
+            })
+            .await?;
         results.into_iter().collect()
     }
 
@@ -158,7 +178,10 @@ impl Drop for Claims<'_> {
         let mut deliveries = group.deliveries.lock();
         let now = Instant::now();
         for claim in &self.claims {
-            let untried = Claim { attempts: claim.attempts.saturating_sub(1), ..*claim };
+            let untried = Claim {
+                attempts: claim.attempts.saturating_sub(1),
+                ..*claim
+            };
             deliveries.postpone(untried, now);
         }
         drop(deliveries);
@@ -167,11 +190,13 @@ impl Drop for Claims<'_> {
 }
 
 fn mark(claims: &[Claim]) -> Mark {
-    let (first, again): (Vec<&Claim>, Vec<&Claim>) =
-        claims.iter().partition(|claim| claim.fresh);
+    let (first, again): (Vec<&Claim>, Vec<&Claim>) = claims.iter().partition(|claim| claim.fresh);
     Mark {
         fresh: first.iter().map(|claim| claim.seq).collect(),
-        again: again.iter().map(|claim| (claim.seq, claim.attempts)).collect(),
+        again: again
+            .iter()
+            .map(|claim| (claim.seq, claim.attempts))
+            .collect(),
     }
 }
 
@@ -182,8 +207,14 @@ impl GroupSettler for EmbeddedSettler {
         match settles.collect::<Result<Vec<Settle>, BusError>>() {
             Ok(settles) => {
                 let member = self.member.clone();
-                let asked =
-                    self.link.ask(|reply| Command::Settle { member, settles, reply }).await;
+                let asked = self
+                    .link
+                    .ask(|reply| Command::Settle {
+                        member,
+                        settles,
+                        reply,
+                    })
+                    .await;
                 asked.unwrap_or_else(|error| batch.iter().map(|_| Err(error.clone())).collect())
             }
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
@@ -197,7 +228,11 @@ impl GroupSettler for EmbeddedSettler {
             Ok((seq, lease)) => deliveries.extend(seq, lease, until),
             Err(_) => false,
         };
-        Ok(tokens.iter().filter(|token| !kept(token)).cloned().collect())
+        Ok(tokens
+            .iter()
+            .filter(|token| !kept(token))
+            .cloned()
+            .collect())
     }
 }
 
@@ -218,19 +253,34 @@ impl EmbeddedSettler {
                 Verdict::Buried
             }
         };
-        Ok(Settle { claim: Claim { seq, attempts, lease, fresh: false }, verdict, appends })
+        Ok(Settle {
+            claim: Claim {
+                seq,
+                attempts,
+                lease,
+                fresh: false,
+            },
+            verdict,
+            appends,
+        })
     }
 
     fn letter(&self, settlement: &Settlement) -> Append {
         let Member { channel, group } = &self.member;
         let record = dead_record(settlement, &channel.name, &group.name, now_ms());
-        Append { channel: dead_channel(&channel.name), record: encode(&record) }
+        Append {
+            channel: dead_channel(&channel.name),
+            record: encode(&record),
+        }
     }
 }
 
 fn again(after: Duration) -> Verdict {
     let due_ms = now_ms().saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
-    Verdict::Again { due: Instant::now() + after, due_ms }
+    Verdict::Again {
+        due: Instant::now() + after,
+        due_ms,
+    }
 }
 
 fn parse(token: &LeaseToken) -> Result<(u64, u64), BusError> {

@@ -33,17 +33,26 @@ pub(super) fn age(
     now_ms: i64,
 ) -> rusqlite::Result<Option<Duration>> {
     let found = entries_at(db, channel, &[seq])?;
-    Ok(found.first().map(|oldest| {
-        Duration::from_millis(u64::try_from(now_ms - oldest.stored_at).unwrap_or(0))
-    }))
+    Ok(found
+        .first()
+        .map(|oldest| Duration::from_millis(u64::try_from(now_ms - oldest.stored_at).unwrap_or(0))))
 }
 
 pub(super) fn info(channel: &Channel, mut groups: Vec<String>) -> ChannelInfo {
     groups.sort_unstable();
-    ChannelInfo { name: channel.name.clone(), entries: channel.len(), groups }
+    ChannelInfo {
+        name: channel.name.clone(),
+        entries: channel.len(),
+        groups,
+    }
 }
 
 pub(super) fn server(durability: String) -> ServerInfo {
     let version = format!("SQLite {}", rusqlite::version());
-    ServerInfo { kind: "embedded", version, durability, warnings: Vec::new() }
+    ServerInfo {
+        kind: "embedded",
+        version,
+        durability,
+        warnings: Vec::new(),
+    }
 }

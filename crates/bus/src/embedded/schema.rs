@@ -62,7 +62,10 @@ pub(super) fn open_owner(
     durability: Durability,
     max_bytes: Option<u64>,
 ) -> Result<Connection, BusError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder).map_err(|error| file(folder, error.to_string()))?;
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -77,11 +80,16 @@ pub(super) fn open_owner(
 /// A connection that only reads, beside the owner's.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, BusError> {
     if !path.exists() {
-        return Err(file(path, "there is no such file; start the node that owns it first"));
+        return Err(file(
+            path,
+            "there is no such file; start the node that owns it first",
+        ));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|e| failure(path, &e))?;
-    connection.busy_timeout(BUSY).map_err(|error| failure(path, &error))?;
+    connection
+        .busy_timeout(BUSY)
+        .map_err(|error| failure(path, &error))?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)
 }
@@ -98,9 +106,10 @@ pub(super) fn check_identity(path: &Path, connection: &Connection) -> Result<(),
         .map_err(|error| failure(path, &error))?;
     match (application, version, tables) {
         (APPLICATION_ID, SCHEMA_VERSION, 1..) | (0, 0, 0) => Ok(()),
-        (APPLICATION_ID, SCHEMA_VERSION.., 1..) => {
-            Err(file(path, "a newer version of Nexus wrote this file; run that version"))
-        }
+        (APPLICATION_ID, SCHEMA_VERSION.., 1..) => Err(file(
+            path,
+            "a newer version of Nexus wrote this file; run that version",
+        )),
         (APPLICATION_ID, ..) => Err(damaged(path, "its tables are missing")),
         _ => Err(file(path, "this is not a Nexus bus; name another file")),
     }

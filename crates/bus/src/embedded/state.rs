@@ -146,7 +146,11 @@ impl Channel {
             ])
         });
         record.ensure_id(&self.name, &self.incarnation, id);
-        Entry { id, stored_at_ms: stored.stored_at, record }
+        Entry {
+            id,
+            stored_at_ms: stored.stored_at,
+            record,
+        }
     }
 }
 
@@ -157,7 +161,9 @@ impl Tail {
             self.entries.push_back(entry);
         }
         while self.entries.len() > TAIL_ENTRIES || self.bytes > TAIL_BYTES {
-            let Some(oldest) = self.entries.pop_front() else { break };
+            let Some(oldest) = self.entries.pop_front() else {
+                break;
+            };
             self.bytes -= oldest.record.len();
         }
     }
@@ -167,8 +173,8 @@ impl Tail {
 pub(super) struct GroupState {
     pub(super) id: i64,
     pub(super) name: String,
-    /// Up to here entries were stored by an earlier process, which may have died of one of them:
-    /// they are only handed out once the file says so.
+    /// Up to here entries were there before the group was opened, and an earlier process may have
+    /// died of one of them: they are handed out only once the file says so.
     pub(super) suspect: u64,
     pub(super) deliveries: Mutex<Deliveries>,
     pub(super) wake: Notify,

@@ -35,7 +35,9 @@ impl Watchers {
 
     pub(super) fn tell(&self, table: &str, n: u64, change: TableChange) {
         let mut tables = self.tables.lock();
-        let unheard = tables.get(table).is_some_and(|sender| sender.send((n, change)).is_err());
+        let unheard = tables
+            .get(table)
+            .is_some_and(|sender| sender.send((n, change)).is_err());
         if unheard {
             tables.remove(table);
         }
@@ -60,13 +62,20 @@ impl Table {
             .prepare_cached("SELECT id, incarnation, n FROM tables WHERE name = ?1")?
             .query_row(params![name], |row| {
                 let n: i64 = row.get(2)?;
-                Ok(Self { id: row.get(0)?, incarnation: row.get(1)?, n: n.cast_unsigned() })
+                Ok(Self {
+                    id: row.get(0)?,
+                    incarnation: row.get(1)?,
+                    n: n.cast_unsigned(),
+                })
             })
             .optional()
     }
 
     fn version(&self, n: i64) -> TableVersion {
-        TableVersion { incarnation: self.incarnation.clone(), n: n.cast_unsigned() }
+        TableVersion {
+            incarnation: self.incarnation.clone(),
+            n: n.cast_unsigned(),
+        }
     }
 
     fn get(&self, connection: &Connection, key: &str) -> rusqlite::Result<Option<Versioned>> {
@@ -75,17 +84,26 @@ impl Table {
             .query_row(params![self.id, key], |row| {
                 let (value, n): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
                 let version = self.version(n);
-                Ok(Versioned { key: key.to_owned(), value: value.into(), version })
+                Ok(Versioned {
+                    key: key.to_owned(),
+                    value: value.into(),
+                    version,
+                })
             })
             .optional()
     }
 
     fn list(&self, connection: &Connection) -> rusqlite::Result<Vec<Versioned>> {
-        let mut select = connection
-            .prepare_cached("SELECT key, value, n FROM table_rows WHERE table_id = ?1 ORDER BY key")?;
+        let mut select = connection.prepare_cached(
+            "SELECT key, value, n FROM table_rows WHERE table_id = ?1 ORDER BY key",
+        )?;
         let rows = select.query_map(params![self.id], |row| {
             let (key, value, n): (String, Vec<u8>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(Versioned { key, value: value.into(), version: self.version(n) })
+            Ok(Versioned {
+                key,
+                value: value.into(),
+                version: self.version(n),
+            })
         })?;
         rows.collect()
     }
@@ -156,13 +174,19 @@ impl Transaction<'_> {
     ) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO table_rows VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![table.id, write.key, value.as_ref(), version.n.cast_signed()])?;
+            .execute(params![
+                table.id,
+                write.key,
+                value.as_ref(),
+                version.n.cast_signed()
+            ])?;
         let put = Versioned {
             key: write.key.clone(),
             value: value.clone(),
             version: version.clone(),
         };
-        self.tables.push((write.table.clone(), version.n, TableChange::Put(put)));
+        self.tables
+            .push((write.table.clone(), version.n, TableChange::Put(put)));
         Ok(())
     }
 
@@ -172,7 +196,9 @@ impl Transaction<'_> {
             .prepare_cached("DELETE FROM table_rows WHERE table_id = ?1 AND key = ?2")?
             .execute(params![table.id, write.key])?;
         if deleted > 0 {
-            let change = TableChange::Deleted { key: write.key.clone() };
+            let change = TableChange::Deleted {
+                key: write.key.clone(),
+            };
             self.tables.push((write.table.clone(), n, change));
         }
         Ok(())
@@ -183,6 +209,10 @@ impl Transaction<'_> {
         self.connection
             .prepare_cached("INSERT INTO tables (name, incarnation, n) VALUES (?1, ?2, 0)")?
             .execute(params![name, incarnation])?;
-        Ok(Table { id: self.connection.last_insert_rowid(), incarnation, n: 0 })
+        Ok(Table {
+            id: self.connection.last_insert_rowid(),
+            incarnation,
+            n: 0,
+        })
     }
 }

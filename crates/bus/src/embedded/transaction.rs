@@ -64,7 +64,10 @@ impl<'a> Transaction<'a> {
 
     /// The channel, made when missing.
     pub(super) fn channel(&mut self, name: &str) -> rusqlite::Result<Arc<Channel>> {
-        if let Some(known) = self.shared.channel(name).or_else(|| self.channels.get(name).cloned())
+        if let Some(known) = self
+            .shared
+            .channel(name)
+            .or_else(|| self.channels.get(name).cloned())
         {
             return Ok(known);
         }
@@ -82,15 +85,24 @@ impl<'a> Transaction<'a> {
     /// The group, made at the oldest entry when missing.
     pub(super) fn join(&mut self, channel: &str, name: &str) -> rusqlite::Result<Member> {
         let channel = self.channel(channel)?;
-        let made = self.members.iter().find(|m| m.channel.id == channel.id && m.group.name == name);
+        let made = self
+            .members
+            .iter()
+            .find(|m| m.channel.id == channel.id && m.group.name == name);
         if let Some(member) = made {
             return Ok(member.clone());
         }
         if let Some(group) = channel.groups.read().get(name).cloned() {
-            return Ok(Member { channel: Arc::clone(&channel), group });
+            return Ok(Member {
+                channel: Arc::clone(&channel),
+                group,
+            });
         }
         let delivered = channel.trimmed();
-        let durable = Durable { delivered, open: Vec::new() };
+        let durable = Durable {
+            delivered,
+            open: Vec::new(),
+        };
         self.connection
             .prepare_cached(
                 "INSERT INTO consumer_groups (channel, name, delivered, open)
@@ -104,7 +116,13 @@ impl<'a> Transaction<'a> {
             ])?;
         let id = self.connection.last_insert_rowid();
         self.changed.insert(id, durable);
-        let group = Arc::new(GroupState::new(id, name, 0, Deliveries::new(delivered)));
+        let suspect = channel.head();
+        let group = Arc::new(GroupState::new(
+            id,
+            name,
+            suspect,
+            Deliveries::new(delivered),
+        ));
         let member = Member { channel, group };
         self.members.push(member.clone());
         Ok(member)
@@ -117,16 +135,23 @@ impl<'a> Transaction<'a> {
             .entry(channel.id)
             .or_insert_with(|| (Arc::clone(&channel), Vec::new()));
         let last = entries.last().map(|last| (last.seq, last.stored_at));
-        let (last_seq, last_at) = last.unwrap_or_else(|| (channel.head(), channel.last_stored_at()));
+        let (last_seq, last_at) =
+            last.unwrap_or_else(|| (channel.head(), channel.last_stored_at()));
         // Never before its predecessor, so that time can be searched for by halving.
         let stored_at = self.now_ms.max(last_at);
         let seq = last_seq + 1;
-        self.connection.prepare_cached(&channel.insert_sql)?.execute(params![
-            seq.cast_signed(),
+        self.connection
+            .prepare_cached(&channel.insert_sql)?
+            .execute(params![
+                seq.cast_signed(),
+                stored_at,
+                append.record.as_ref()
+            ])?;
+        entries.push(Stored {
+            seq,
             stored_at,
-            append.record.as_ref()
-        ])?;
-        entries.push(Stored { seq, stored_at, record: append.record.clone() });
+            record: append.record.clone(),
+        });
         Ok(EntryId::new(seq, 0))
     }
 
@@ -134,7 +159,10 @@ impl<'a> Transaction<'a> {
         let (group, claim) = (&member.group, settle.claim);
         let (owned, pending) = {
             let deliveries = group.deliveries.lock();
-            (deliveries.owns(claim.seq, claim.lease), deliveries.is_pending(claim.seq))
+            (
+                deliveries.owns(claim.seq, claim.lease),
+                deliveries.is_pending(claim.seq),
+            )
         };
         // Who lost the lease and finished all the same has done the work: what it found out is
         // kept, and nobody needs to do it again. Who lost it without a result has no say.
@@ -202,7 +230,11 @@ impl<'a> Transaction<'a> {
     /// Takes an entry off the list of open ones; whether it was there.
     fn close(&mut self, group: i64, seq: u64) -> bool {
         let durable = self.durable(group);
-        durable.open.binary_search(&seq).map(|at| durable.open.remove(at)).is_ok()
+        durable
+            .open
+            .binary_search(&seq)
+            .map(|at| durable.open.remove(at))
+            .is_ok()
     }
 
     fn durable(&mut self, group: i64) -> &mut Durable {
@@ -219,7 +251,11 @@ impl<'a> Transaction<'a> {
             .prepare_cached("UPDATE consumer_groups SET delivered = ?2, open = ?3 WHERE id = ?1")?;
         for (group, durable) in &self.changed {
             let open = encode_sequences(&durable.open);
-            update.execute(params![group, durable.delivered.cast_signed(), open.as_ref()])?;
+            update.execute(params![
+                group,
+                durable.delivered.cast_signed(),
+                open.as_ref()
+            ])?;
         }
         Ok(())
     }
@@ -239,7 +275,10 @@ impl<'a> Transaction<'a> {
 
     /// The oldest entry some group of the channel still needs.
     pub(super) fn floor(&self, channel: &Channel) -> u64 {
-        let joining = self.members.iter().filter(|member| member.channel.id == channel.id);
+        let joining = self
+            .members
+            .iter()
+            .filter(|member| member.channel.id == channel.id);
         let joining = joining.map(|member| member.group.deliveries.lock().floor());
         let groups = channel.groups.read();
         let joined = groups.values().map(|group| group.deliveries.lock().floor());

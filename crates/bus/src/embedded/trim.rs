@@ -19,8 +19,10 @@ impl Transaction<'_> {
             return Ok(0);
         }
         let delete = format!("DELETE FROM entries_{} WHERE seq <= ?1", channel.id);
-        let dropped =
-            self.connection.prepare_cached(&delete)?.execute(params![upto.cast_signed()])?;
+        let dropped = self
+            .connection
+            .prepare_cached(&delete)?
+            .execute(params![upto.cast_signed()])?;
         self.connection
             .prepare_cached("UPDATE channels SET trimmed = ?2 WHERE id = ?1")?
             .execute(params![channel.id, upto.cast_signed()])?;
@@ -44,8 +46,9 @@ pub(super) fn first_at_or_after(
     let (mut low, mut high) = (channel.trimmed() + 1, channel.head() + 1);
     while low < high {
         let middle = low + (high - low) / 2;
-        let found: Option<i64> =
-            stored_at.query_row(params![middle.cast_signed()], |row| row.get(0)).optional()?;
+        let found: Option<i64> = stored_at
+            .query_row(params![middle.cast_signed()], |row| row.get(0))
+            .optional()?;
         if found.is_some_and(|found| found < at_ms) {
             low = middle + 1;
         } else {

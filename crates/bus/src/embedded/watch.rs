@@ -83,8 +83,12 @@ pub(super) async fn poll(
     readers: Arc<Readers>,
     table: &str,
 ) -> Result<BoxStream<'static, TableChange>, BusError> {
-    let mut poller =
-        Poller { readers, table: table.to_owned(), known: None, items: VecDeque::new() };
+    let mut poller = Poller {
+        readers,
+        table: table.to_owned(),
+        known: None,
+        items: VecDeque::new(),
+    };
     poller.look().await?;
     Ok(unfold(poller, Poller::next).boxed())
 }
@@ -111,7 +115,8 @@ impl Poller {
                 self.items.push_back(TableChange::Put(value));
             }
         }
-        self.items.extend(gone.into_keys().map(|key| TableChange::Deleted { key }));
+        self.items
+            .extend(gone.into_keys().map(|key| TableChange::Deleted { key }));
         if first {
             self.items.push_back(TableChange::Ready);
         }

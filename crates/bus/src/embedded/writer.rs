@@ -46,7 +46,10 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Receiver<Command>) {
         let mut closing = None;
         while let Some(mut batch) = collect(queue) {
-            if let Some(at) = batch.iter().position(|c| matches!(c, Command::Close { .. })) {
+            if let Some(at) = batch
+                .iter()
+                .position(|c| matches!(c, Command::Close { .. }))
+            {
                 // What came behind it finds the bus closed: its answer is dropped.
                 closing = batch.drain(at..).next();
             }
@@ -57,7 +60,12 @@ impl Writer {
         }
         self.shared.closed.cancel();
         self.shared.watchers.close();
-        let Self { connection, lock, shared, .. } = self;
+        let Self {
+            connection,
+            lock,
+            shared,
+            ..
+        } = self;
         if let Err((_, error)) = connection.close() {
             tracing::warn!(path = %shared.path.display(), %error, "closing the bus file");
         }
@@ -74,16 +82,23 @@ impl Writer {
         }
         match self.commit(&batch) {
             Ok(outcomes) => {
-                batch.into_iter().zip(outcomes).for_each(|(c, outcome)| answer(c, outcome));
+                batch
+                    .into_iter()
+                    .zip(outcomes)
+                    .for_each(|(c, outcome)| answer(c, outcome));
             }
             // One of them cannot be done: each gets a transaction of its own.
             Err(error) if batch.len() > 1 => {
                 tracing::debug!(%error, commands = batch.len(), "transaction split");
-                batch.into_iter().for_each(|command| self.perform_all(vec![command]));
+                batch
+                    .into_iter()
+                    .for_each(|command| self.perform_all(vec![command]));
             }
             Err(error) => {
                 let error = failure(&self.shared.path, &error);
-                batch.into_iter().for_each(|command| self.refuse(command, &error));
+                batch
+                    .into_iter()
+                    .for_each(|command| self.refuse(command, &error));
             }
         }
     }
@@ -91,7 +106,11 @@ impl Writer {
     fn settle_alone(&mut self, member: &Member, settle: Settle) -> Result<(), BusError> {
         // Nobody listens to this reply: the result is read off the commit.
         let (reply, _) = oneshot::channel();
-        let command = Command::Settle { member: member.clone(), settles: vec![settle], reply };
+        let command = Command::Settle {
+            member: member.clone(),
+            settles: vec![settle],
+            reply,
+        };
         match self.commit(&[command]) {
             Ok(_) => Ok(()),
             Err(error) => Err(failure(&self.shared.path, &error)),
@@ -125,12 +144,22 @@ impl Writer {
     fn refuse(&mut self, command: Command, error: &BusError) {
         match command {
             Command::Publish { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Command::Settle { member, settles, reply } if settles.len() > 1 => {
-                let results = settles.into_iter().map(|settle| self.settle_alone(&member, settle));
+            Command::Settle {
+                member,
+                settles,
+                reply,
+            } if settles.len() > 1 => {
+                let results = settles
+                    .into_iter()
+                    .map(|settle| self.settle_alone(&member, settle));
                 let _ = reply.send(results.collect());
             }
             Command::Settle { reply, .. } => drop(reply.send(vec![Err(error.clone())])),
-            Command::Mark { member, mark, reply } => {
+            Command::Mark {
+                member,
+                mark,
+                reply,
+            } => {
                 // Written with the group's next change. What was handed out once more keeps the
                 // place it has.
                 let durable = self.durables.entry(member.group.id).or_default();
@@ -186,7 +215,9 @@ fn perform(transaction: &mut Transaction<'_>, command: &Command) -> rusqlite::Re
             let ids = appends.iter().map(|append| transaction.append(append));
             Outcome::Published(ids.collect::<rusqlite::Result<Vec<_>>>()?)
         }
-        Command::Settle { member, settles, .. } => {
+        Command::Settle {
+            member, settles, ..
+        } => {
             for settle in settles {
                 transaction.settle(member, settle)?;
             }
@@ -198,9 +229,9 @@ fn perform(transaction: &mut Transaction<'_>, command: &Command) -> rusqlite::Re
         }
         Command::Join { channel, group, .. } => Outcome::Joined(transaction.join(channel, group)?),
         Command::Create { channel, .. } => Outcome::Created(transaction.channel(channel)?),
-        Command::Trim { channel, before_ms, .. } => {
-            Outcome::Trimmed(transaction.trim(channel, *before_ms)?)
-        }
+        Command::Trim {
+            channel, before_ms, ..
+        } => Outcome::Trimmed(transaction.trim(channel, *before_ms)?),
         Command::Table { write, .. } => Outcome::Table(transaction.write_table(write)?),
         Command::Close { .. } => Outcome::Marked,
     })
@@ -212,7 +243,12 @@ fn answer(command: Command, outcome: Outcome) {
         (Command::Settle { settles, reply, .. }, Outcome::Settled) => {
             drop(reply.send(settles.iter().map(|_| Ok(())).collect()));
         }
-        (Command::Mark { reply: Some(reply), .. }, Outcome::Marked) => drop(reply.send(Ok(()))),
+        (
+            Command::Mark {
+                reply: Some(reply), ..
+            },
+            Outcome::Marked,
+        ) => drop(reply.send(Ok(()))),
         (Command::Join { reply, .. }, Outcome::Joined(member)) => drop(reply.send(Ok(member))),
         (Command::Create { reply, .. }, Outcome::Created(made)) => drop(reply.send(Ok(made))),
         (Command::Trim { reply, .. }, Outcome::Trimmed(count)) => drop(reply.send(Ok(count))),

@@ -61,10 +61,16 @@ impl Cursor {
             "num_replicas": 1,
         });
         let call = format!("CONSUMER.CREATE.{stream}");
-        let made: Made =
-            link.api(&call, &json!({ "stream_name": stream, "config": config })).await?;
+        let made: Made = link
+            .api(&call, &json!({ "stream_name": stream, "config": config }))
+            .await?;
         let puller = Puller::new(link).await?;
-        Ok(Self { link: Arc::clone(link), stream: stream.to_owned(), name: made.name, puller })
+        Ok(Self {
+            link: Arc::clone(link),
+            stream: stream.to_owned(),
+            name: made.name,
+            puller,
+        })
     }
 
     /// Everything there is now behind what was read before.

@@ -104,9 +104,13 @@ impl Feed {
 }
 
 fn hand_out(topics: &Topics, message: Message) {
-    let Some((_, token)) = message.subject.as_str().rsplit_once('.') else { return };
+    let Some((_, token)) = message.subject.as_str().rsplit_once('.') else {
+        return;
+    };
     let topics = topics.lock();
-    let Some(topic) = topics.get(token) else { return };
+    let Some(topic) = topics.get(token) else {
+        return;
+    };
     if let Some(item) = entry(message.headers.as_ref(), message.payload) {
         // Nobody listening is no error.
         let _ = topic.send(Heard::Item(item));
@@ -124,11 +128,16 @@ impl Listener {
     fn new(topics: &Topics, topic: &str) -> Self {
         let token = escape(topic);
         let mut all = topics.lock();
-        let sender =
-            all.entry(token.clone()).or_insert_with(|| broadcast::Sender::new(BUFFER));
+        let sender = all
+            .entry(token.clone())
+            .or_insert_with(|| broadcast::Sender::new(BUFFER));
         let receiver = sender.subscribe();
         drop(all);
-        Self { topics: Arc::clone(topics), token, receiver }
+        Self {
+            topics: Arc::clone(topics),
+            token,
+            receiver,
+        }
     }
 }
 
@@ -136,7 +145,10 @@ impl Drop for Listener {
     fn drop(&mut self) {
         let mut topics = self.topics.lock();
         // This receiver is still counted.
-        if topics.get(&self.token).is_some_and(|topic| topic.receiver_count() <= 1) {
+        if topics
+            .get(&self.token)
+            .is_some_and(|topic| topic.receiver_count() <= 1)
+        {
             topics.remove(&self.token);
         }
     }

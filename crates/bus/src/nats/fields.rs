@@ -50,7 +50,10 @@ pub(super) fn encode(record: &Record) -> (HeaderMap, Bytes) {
         match plain(name, value) {
             Some(text) => headers.insert(name.as_str(), text),
             None => {
-                headers.append(ENCODED, format!("{}.{}", BASE64.encode(name), BASE64.encode(value)));
+                headers.append(
+                    ENCODED,
+                    format!("{}.{}", BASE64.encode(name), BASE64.encode(value)),
+                );
             }
         }
     }
@@ -58,7 +61,11 @@ pub(super) fn encode(record: &Record) -> (HeaderMap, Bytes) {
         headers.insert(EMPTY, "1");
     }
     if !record.fields().is_sorted_by_key(|(name, _)| rank(name)) {
-        let names: Vec<_> = record.fields().iter().map(|(name, _)| BASE64.encode(name)).collect();
+        let names: Vec<_> = record
+            .fields()
+            .iter()
+            .map(|(name, _)| BASE64.encode(name))
+            .collect();
         headers.insert(ORDER, names.join(","));
     }
     (headers, payload.cloned().unwrap_or_default())
@@ -81,7 +88,11 @@ pub(super) fn decode(headers: Option<&HeaderMap>, body: Bytes) -> Record {
             fields.push((name.to_owned(), Bytes::copy_from_slice(value.as_ref())));
         }
     }
-    fields.extend(headers.get_all(ENCODED).filter_map(|encoded| decode_field(encoded.as_str())));
+    fields.extend(
+        headers
+            .get_all(ENCODED)
+            .filter_map(|encoded| decode_field(encoded.as_str())),
+    );
     if !body.is_empty() || headers.get(EMPTY).is_some() {
         fields.push(("payload".to_owned(), body));
     }
@@ -105,7 +116,9 @@ fn rank(name: &str) -> (usize, &str) {
 /// The value as a header, if it survives as one.
 fn plain<'a>(name: &str, value: &'a Bytes) -> Option<&'a str> {
     let fits = !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b':')
         && !is_internal(name);
     let text = std::str::from_utf8(value).ok()?;
     (fits && !text.contains(char::is_control) && text.trim() == text).then_some(text)
@@ -114,7 +127,8 @@ fn plain<'a>(name: &str, value: &'a Bytes) -> Option<&'a str> {
 /// Headers that are not fields: the server's and ours.
 fn is_internal(name: &str) -> bool {
     let starts = |prefix: &str| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        name.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
     starts("nats-") || starts("nexus-")
 }
@@ -163,7 +177,11 @@ mod tests {
     use super::*;
 
     fn record(fields: &[(&str, &[u8])]) -> Record {
-        Record::new(fields.iter().map(|(n, v)| ((*n).to_owned(), Bytes::copy_from_slice(v))))
+        Record::new(
+            fields
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), Bytes::copy_from_slice(v))),
+        )
     }
 
     fn survives(record: &Record) {
@@ -185,17 +203,39 @@ mod tests {
     fn whatever_a_header_cannot_carry_survives() {
         survives(&record(&[("payload", b""), ("id", b"1")]));
         survives(&record(&[("z", b"1"), ("a", b"2"), ("id", b"3")]));
-        survives(&record(&[("bytes", b"\xff\xfe"), ("lines", b"a\r\nb"), ("nul", b"\0")]));
-        survives(&record(&[("spaces", b" x "), ("", b"no name"), ("na:me", b"1"), ("empty", b"")]));
-        survives(&record(&[("Nats-Msg-Id", b"1"), ("nexus-packed", b"2"), ("ü", b"3")]));
-        survives(&record(&[("a,b", b"1"), ("a", b"2"), ("payload", b"p"), ("id", b"i")]));
+        survives(&record(&[
+            ("bytes", b"\xff\xfe"),
+            ("lines", b"a\r\nb"),
+            ("nul", b"\0"),
+        ]));
+        survives(&record(&[
+            ("spaces", b" x "),
+            ("", b"no name"),
+            ("na:me", b"1"),
+            ("empty", b""),
+        ]));
+        survives(&record(&[
+            ("Nats-Msg-Id", b"1"),
+            ("nexus-packed", b"2"),
+            ("ü", b"3"),
+        ]));
+        survives(&record(&[
+            ("a,b", b"1"),
+            ("a", b"2"),
+            ("payload", b"p"),
+            ("id", b"i"),
+        ]));
         survives(&record(&[]));
     }
 
     #[test]
     fn more_than_headers_hold_goes_into_the_body() {
         let large = vec![b'x'; 70_000];
-        survives(&record(&[("id", b"1"), ("metadata", &large), ("payload", b"p")]));
+        survives(&record(&[
+            ("id", b"1"),
+            ("metadata", &large),
+            ("payload", b"p"),
+        ]));
     }
 
     #[test]
@@ -204,7 +244,10 @@ mod tests {
         headers.insert("type", "message.submitted");
         headers.insert("Nats-Msg-Id", "7");
         let read = decode(Some(&headers), Bytes::from_static(b"{}"));
-        assert_eq!(read, record(&[("type", b"message.submitted"), ("payload", b"{}")]));
+        assert_eq!(
+            read,
+            record(&[("type", b"message.submitted"), ("payload", b"{}")])
+        );
         assert_eq!(decode(None, Bytes::new()), Record::default());
     }
 }

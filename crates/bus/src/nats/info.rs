@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::nats::link::Link;
+use crate::nats::trim::PURGES_SAFELY;
 use crate::{BusError, ServerInfo};
 
 /// The oldest server everything here was tried with.
@@ -40,6 +41,13 @@ pub(super) async fn info(link: &Link) -> Result<ServerInfo, BusError> {
         warnings.push(format!(
             "NATS {} is older than {major}.{minor}.{patch}, the oldest that was tried: upgrade",
             server.version
+        ));
+    }
+    let (major, minor, patch) = PURGES_SAFELY;
+    if !link.client.is_server_compatible(major, minor, patch) {
+        warnings.push(format!(
+            "before {major}.{minor}.{patch} a purge forgets what is being worked on, so channels \
+             are trimmed entry by entry, which is slow: upgrade, and never run `nats stream purge`"
         ));
     }
     if server.max_payload < ROOM {

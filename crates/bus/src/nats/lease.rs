@@ -28,7 +28,9 @@ impl Delivered {
     pub(super) fn parse(reply: &str) -> Option<Self> {
         let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
         let numbers = tokens.get(if tokens.len() >= 9 { 4 } else { 2 }..)?;
-        let [times, sequence, _, stored_ns, ..] = numbers else { return None };
+        let [times, sequence, _, stored_ns, ..] = numbers else {
+            return None;
+        };
         Some(Self {
             times: times.parse().ok()?,
             sequence: sequence.parse().ok()?,
@@ -39,8 +41,7 @@ impl Delivered {
     /// Reads it from a message.
     pub(super) fn of(message: &Message) -> Result<Self, BusError> {
         let reply = message.reply.as_deref().unwrap_or_default();
-        Self::parse(reply)
-            .ok_or_else(|| BusError::Protocol(format!("`{reply}` names no delivery")))
+        Self::parse(reply).ok_or_else(|| BusError::Protocol(format!("`{reply}` names no delivery")))
     }
 }
 
@@ -75,7 +76,10 @@ impl Leases {
     /// The server counts from when it sent a delivery, this side from when it asked or received:
     /// a twentieth makes up for the way.
     pub(super) fn new(lease: Duration) -> Self {
-        Self { lease: lease - lease / 20, held: Mutex::default() }
+        Self {
+            lease: lease - lease / 20,
+            held: Mutex::default(),
+        }
     }
 
     /// Whether a delivery of this moment is still ours.
@@ -98,14 +102,32 @@ impl Leases {
             held.sweep_above = held.by_token.len() * 2 + 64;
         }
         let until = from + self.lease;
-        held.by_token.insert(token, Held { until, waited, stored_ns: delivered.stored_ns });
+        held.by_token.insert(
+            token,
+            Held {
+                until,
+                waited,
+                stored_ns: delivered.stored_ns,
+            },
+        );
     }
 
     /// What was noted about a delivery that is still ours.
     pub(super) fn current(&self, token: &LeaseToken) -> Option<(Waited, i64)> {
         let held = self.held.lock();
-        let one = held.by_token.get(token).filter(|one| one.until > Instant::now())?;
+        let one = held
+            .by_token
+            .get(token)
+            .filter(|one| one.until > Instant::now())?;
         Some((one.waited, one.stored_ns))
+    }
+
+    /// All deliveries that are still ours.
+    pub(super) fn tokens(&self) -> Vec<LeaseToken> {
+        let now = Instant::now();
+        let held = self.held.lock();
+        let current = held.by_token.iter().filter(|(_, one)| one.until > now);
+        current.map(|(token, _)| token.clone()).collect()
     }
 
     /// The server was asked at `from` for another lease, and granted it.
@@ -132,11 +154,19 @@ impl Leases {
 mod tests {
     use super::*;
 
-    const NONE: Delivered = Delivered { times: 1, sequence: 1, stored_ns: 0 };
+    const NONE: Delivered = Delivered {
+        times: 1,
+        sequence: 1,
+        stored_ns: 0,
+    };
 
     #[test]
     fn reads_both_forms_of_the_answer_subject() {
-        let expected = Delivered { times: 3, sequence: 17, stored_ns: 1_700_000_000_000_000_001 };
+        let expected = Delivered {
+            times: 3,
+            sequence: 17,
+            stored_ns: 1_700_000_000_000_000_001,
+        };
         let old = "$JS.ACK.stream.group.3.17.20.1700000000000000001.5";
         assert_eq!(Delivered::parse(old), Some(expected));
         let new = "$JS.ACK._.ACCOUNT.stream.group.3.17.20.1700000000000000001.5.token";

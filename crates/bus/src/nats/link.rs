@@ -102,7 +102,9 @@ impl Link {
         let address = without_credentials(url);
         let servers: Vec<&str> = url.split(',').collect();
         let client = options.connect(servers).await.map_err(|error| {
-            BusError::Config(format!("{address} cannot be used as a NATS address: {error}"))
+            BusError::Config(format!(
+                "{address} cannot be used as a NATS address: {error}"
+            ))
         })?;
         let js = ContextBuilder::new()
             .timeout(ANSWER)
@@ -123,6 +125,21 @@ impl Link {
     /// Changes of the connection.
     pub(super) fn state(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
+    }
+
+    /// The number of the connection that stands now.
+    pub(super) fn epoch(&self) -> u64 {
+        self.state.borrow().epoch
+    }
+
+    /// Returns when that connection has broken or the bus is closed.
+    pub(super) async fn broken(&self, epoch: u64) {
+        let mut state = self.state();
+        tokio::select! {
+            () = self.closed.cancelled() => {}
+            // An error means that the client is gone, and the connection with it.
+            _ = state.wait_for(|state| !state.connected || state.epoch != epoch) => {}
+        }
     }
 
     /// Waits a moment for a connection that is not there. What is sent without one would be kept
@@ -149,8 +166,15 @@ impl Link {
     /// The error for a server that does not answer.
     pub(super) fn unreachable(&self, reason: impl Into<String>) -> BusError {
         let reason = reason.into();
-        let reason = if reason.is_empty() { "no connection yet".to_owned() } else { reason };
-        BusError::Unreachable { address: self.address.clone(), reason }
+        let reason = if reason.is_empty() {
+            "no connection yet".to_owned()
+        } else {
+            reason
+        };
+        BusError::Unreachable {
+            address: self.address.clone(),
+            reason,
+        }
     }
 
     /// Asks the `JetStream` API. `call` is the subject behind `$JS.API.`.
@@ -160,13 +184,18 @@ impl Link {
         body: &serde_json::Value,
     ) -> Result<T, Refusal> {
         self.ready().await?;
-        let body = if body.is_null() { Bytes::new() } else { json(body)? };
-        let answer = self.request(format!("$JS.API.{call}"), body).await.map_err(|refusal| {
-            match refusal {
+        let body = if body.is_null() {
+            Bytes::new()
+        } else {
+            json(body)?
+        };
+        let answer = self
+            .request(format!("$JS.API.{call}"), body)
+            .await
+            .map_err(|refusal| match refusal {
                 Refusal::Missing => Refusal::Bus(self.no_jetstream()),
                 other => other,
-            }
-        })?;
+            })?;
         match serde_json::from_slice(&answer.payload) {
             Ok(Response::Ok(value)) => Ok(value),
             Ok(Response::Err { error }) => Err(self.refusal(&error)),
@@ -190,7 +219,10 @@ impl Link {
             }
             PublishErrorKind::MaxPayloadExceeded => Refusal::Bus(self.too_large()),
             PublishErrorKind::Other => {
-                match error.source().and_then(|source| source.downcast_ref::<ServerError>()) {
+                match error
+                    .source()
+                    .and_then(|source| source.downcast_ref::<ServerError>())
+                {
                     Some(error) => self.refusal(error),
                     None => Refusal::Bus(self.unreachable(error.to_string())),
                 }
@@ -221,7 +253,9 @@ impl Link {
         } else if WRONG_SEQUENCE.contains(&code) {
             Refusal::Conflict
         } else if FULL.contains(&code) {
-            Refusal::Bus(BusError::Full { reason: error.to_string() })
+            Refusal::Bus(BusError::Full {
+                reason: error.to_string(),
+            })
         } else if NOT_NOW.contains(&code) {
             Refusal::Bus(self.unreachable(error.to_string()))
         } else {
@@ -255,7 +289,9 @@ pub(super) fn number(headers: Option<&HeaderMap>, name: &str) -> Option<u64> {
 }
 
 fn reconnect_delay(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(5);
+    let doublings = u32::try_from(attempts.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(5);
     Duration::from_millis(if attempts <= 1 { 0 } else { 25 << doublings })
 }
 
@@ -280,7 +316,10 @@ fn note(state: &watch::Sender<LinkState>, event: &Event) {
 fn without_credentials(url: &str) -> String {
     let bare = |server: &str| {
         let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
-        format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+        format!(
+            "{scheme}://{}",
+            rest.rsplit_once('@').map_or(rest, |(_, host)| host)
+        )
     };
     url.split(',').map(bare).collect::<Vec<_>>().join(",")
 }
@@ -291,7 +330,10 @@ mod tests {
 
     #[test]
     fn addresses_are_shown_without_credentials() {
-        assert_eq!(without_credentials("nats://me:p@ss@host:4222"), "nats://host:4222");
+        assert_eq!(
+            without_credentials("nats://me:p@ss@host:4222"),
+            "nats://host:4222"
+        );
         assert_eq!(
             without_credentials("nats://t@a:1,tls://b:2"),
             "nats://a:1,tls://b:2"

@@ -70,8 +70,11 @@ impl Writers {
         entries: &[LiveEntry],
     ) -> Result<u64, Refusal> {
         let subject = link.names.live_subject(topic);
-        let mut place =
-            self.places.lock().remove(topic).map_or_else(Place::default, |(place, _)| place);
+        let mut place = self
+            .places
+            .lock()
+            .remove(topic)
+            .map_or_else(Place::default, |(place, _)| place);
         for entry in entries {
             place = append_one(link, &subject, place, entry).await?;
         }
@@ -111,10 +114,16 @@ async fn append_one(
 /// Where a topic stands. When all of it is too old to be kept, it goes on counting.
 async fn last_place(link: &Link, subject: &str, known: Place) -> Result<Place, Refusal> {
     let last = last_message(link, &link.names.live_stream(), subject).await?;
-    Ok(last.map_or(Place { count: known.count, sequence: 0 }, |message| Place {
-        count: number(Some(&message.headers), COUNT).unwrap_or_default(),
-        sequence: message.sequence,
-    }))
+    Ok(last.map_or(
+        Place {
+            count: known.count,
+            sequence: 0,
+        },
+        |message| Place {
+            count: number(Some(&message.headers), COUNT).unwrap_or_default(),
+            sequence: message.sequence,
+        },
+    ))
 }
 
 /// Makes the stream. The server repeats what it has stored (`republish`) to who listens.
@@ -138,7 +147,11 @@ pub(super) async fn ensure(link: &Link) -> Result<(), BusError> {
 pub(super) fn entry(headers: Option<&HeaderMap>, data: bytes::Bytes) -> Option<LiveItem> {
     let sequence = number(headers, COUNT)?;
     let snapshot = headers.is_some_and(|headers| headers.get(SNAPSHOT).is_some());
-    Some(LiveItem::Entry { sequence, snapshot, data })
+    Some(LiveItem::Entry {
+        sequence,
+        snapshot,
+        data,
+    })
 }
 
 /// What a topic keeps behind `after`, with `Gap` first where something of it is gone, and how far
@@ -150,7 +163,9 @@ pub(super) async fn backfill(
 ) -> Result<(Vec<LiveItem>, u64), BusError> {
     let (stream, subject) = (link.names.live_stream(), link.names.live_subject(topic));
     let last = last_message(link, &stream, &subject).await?;
-    let last = last.and_then(|message| number(Some(&message.headers), COUNT)).unwrap_or_default();
+    let last = last
+        .and_then(|message| number(Some(&message.headers), COUNT))
+        .unwrap_or_default();
     if last == after {
         return Ok((Vec::new(), after));
     }
@@ -164,8 +179,12 @@ pub(super) async fn backfill(
     let mut reached = after;
     let mut items = Vec::with_capacity(kept.len() + 1);
     for message in kept {
-        let Some(item) = entry(message.headers.as_ref(), message.payload) else { continue };
-        let LiveItem::Entry { sequence, .. } = item else { continue };
+        let Some(item) = entry(message.headers.as_ref(), message.payload) else {
+            continue;
+        };
+        let LiveItem::Entry { sequence, .. } = item else {
+            continue;
+        };
         if sequence > seen {
             if items.is_empty() && sequence != after + 1 {
                 items.push(LiveItem::Gap);

@@ -19,7 +19,9 @@ impl Names {
     /// Names of this deployment. Dots and colons at the end of the prefix are separators of other
     /// backends and fall away.
     pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.trim_end_matches(['.', ':']).to_owned() }
+        Self {
+            prefix: prefix.trim_end_matches(['.', ':']).to_owned(),
+        }
     }
 
     /// What a channel's records are published on.
@@ -32,7 +34,10 @@ impl Names {
         let name = tokens(&self.full(channel), '_', escape_underscore);
         if RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
             let (first, rest) = name.split_at(1);
-            return format!("={:02X}{rest}", first.as_bytes().first().copied().unwrap_or_default());
+            return format!(
+                "={:02X}{rest}",
+                first.as_bytes().first().copied().unwrap_or_default()
+            );
         }
         name
     }
@@ -46,7 +51,9 @@ impl Names {
         if self.prefix.is_empty() {
             return Some(full);
         }
-        full.strip_prefix(&self.prefix)?.strip_prefix('.').map(ToOwned::to_owned)
+        full.strip_prefix(&self.prefix)?
+            .strip_prefix('.')
+            .map(ToOwned::to_owned)
     }
 
     /// The durable consumer of a group.
@@ -96,29 +103,46 @@ impl Names {
 
     /// How often one entry waited in one group.
     pub(super) fn waits_subject(&self, channel: &str, group: &str, sequence: u64) -> String {
-        format!("$WAITS.{}.{}.{}.{sequence}", self.scope(), escape(channel), escape(group))
+        format!(
+            "$WAITS.{}.{}.{}.{sequence}",
+            self.scope(),
+            escape(channel),
+            escape(group)
+        )
     }
 
     fn full(&self, name: &str) -> String {
-        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+        if self.prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
     }
 
     /// The prefix as one token; `_` stands for none, which no prefix becomes.
     fn scope(&self) -> String {
-        if self.prefix.is_empty() { "_".to_owned() } else { escape_underscore(&self.prefix) }
+        if self.prefix.is_empty() {
+            "_".to_owned()
+        } else {
+            escape_underscore(&self.prefix)
+        }
     }
 }
 
 /// One token of a subject for any text, readable where it can be. `=` alone is the empty text.
 pub(super) fn escape(text: &str) -> String {
-    escape_all_but(text, |byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    escape_all_but(text, |byte| {
+        byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+    })
 }
 
 /// The text a token stands for.
 pub(super) fn unescape(token: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(token.len());
     for part in token.split_inclusive('.') {
-        let (part, dot) = part.strip_suffix('.').map_or((part, false), |part| (part, true));
+        let (part, dot) = part
+            .strip_suffix('.')
+            .map_or((part, false), |part| (part, true));
         if part != "=" {
             unescape_into(part, &mut bytes)?;
         }
@@ -190,8 +214,14 @@ mod tests {
     #[test]
     fn plain_channels_keep_their_name() {
         let names = Names::new("");
-        assert_eq!(names.subject("requests.incoming.api"), "requests.incoming.api");
-        assert_eq!(names.stream("requests.incoming.api"), "requests_incoming_api");
+        assert_eq!(
+            names.subject("requests.incoming.api"),
+            "requests.incoming.api"
+        );
+        assert_eq!(
+            names.stream("requests.incoming.api"),
+            "requests_incoming_api"
+        );
     }
 
     #[test]
@@ -214,15 +244,24 @@ mod tests {
         let names = Names::new("t1");
         assert_eq!(names.channel(&names.live_stream()), None);
         assert_eq!(names.channel(&names.waits_stream()), None);
-        assert_eq!(names.channel(&format!("KV_{}", names.bucket("control"))), None);
-        assert_eq!(names.channel(&Names::new("t2").stream("requests.incoming")), None);
+        assert_eq!(
+            names.channel(&format!("KV_{}", names.bucket("control"))),
+            None
+        );
+        assert_eq!(
+            names.channel(&Names::new("t2").stream("requests.incoming")),
+            None
+        );
     }
 
     #[test]
     fn any_key_becomes_one_token_and_comes_back() {
         for key in ["", "plain", "run:01-ab", "a.b.c", "=", "ü*>", "_x_"] {
             let token = escape(key);
-            assert!(!token.is_empty() && !token.contains(['.', '*', '>', ' ', ':']), "{token}");
+            assert!(
+                !token.is_empty() && !token.contains(['.', '*', '>', ' ', ':']),
+                "{token}"
+            );
             assert_eq!(unescape(&token).as_deref(), Some(key));
         }
     }

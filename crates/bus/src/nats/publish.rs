@@ -24,12 +24,18 @@ pub(super) async fn publish(
         Err(error) => return batch.iter().map(|_| Err(error.clone())).collect(),
     };
     let lost = |result: &Result<EntryId, Refusal>| matches!(result, Err(Refusal::Missing));
-    let again: Vec<usize> =
-        results.iter().enumerate().filter(|(_, r)| lost(r)).map(|(at, _)| at).collect();
+    let again: Vec<usize> = results
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| lost(r))
+        .map(|(at, _)| at)
+        .collect();
     if !again.is_empty() {
         // Somebody deleted a stream we had seen. Nothing of these was stored.
-        let missing: Vec<&Outgoing> =
-            again.iter().filter_map(|at| batch.get(*at).copied()).collect();
+        let missing: Vec<&Outgoing> = again
+            .iter()
+            .filter_map(|at| batch.get(*at).copied())
+            .collect();
         for outgoing in &missing {
             channels.forget(&outgoing.channel);
         }
@@ -48,7 +54,10 @@ pub(super) async fn publish(
             }
         }
     }
-    results.into_iter().map(|result| result.map_err(BusError::from)).collect()
+    results
+        .into_iter()
+        .map(|result| result.map_err(BusError::from))
+        .collect()
 }
 
 async fn attempt(
@@ -67,13 +76,21 @@ async fn attempt(
     for outgoing in batch {
         let (headers, body) = fields::encode(&outgoing.record);
         let message = PublishMessage::build().headers(headers).payload(body);
-        sent.push(link.js.send_publish(link.names.subject(&outgoing.channel), message).await);
+        sent.push(
+            link.js
+                .send_publish(link.names.subject(&outgoing.channel), message)
+                .await,
+        );
     }
     let stored = join_all(sent.into_iter().map(confirmed)).await;
     let entry = |ack: PublishAck| EntryId::new(ack.sequence, 0);
     Ok(stored
         .into_iter()
-        .map(|result| result.map(entry).map_err(|error| link.publish_refusal(&error)))
+        .map(|result| {
+            result
+                .map(entry)
+                .map_err(|error| link.publish_refusal(&error))
+        })
         .collect())
 }
 
@@ -92,5 +109,7 @@ pub(super) async fn publish_one(
 ) -> Result<u64, Refusal> {
     link.ready().await?;
     let stored = confirmed(link.js.send_publish(subject, message).await).await;
-    stored.map(|ack| ack.sequence).map_err(|error| link.publish_refusal(&error))
+    stored
+        .map(|ack| ack.sequence)
+        .map_err(|error| link.publish_refusal(&error))
 }

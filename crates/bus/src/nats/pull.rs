@@ -13,9 +13,12 @@ use tokio::time::Instant;
 
 use crate::BusError;
 use crate::nats::link::{Link, json};
+use crate::nats::stream::consumer_info;
 
 /// How much longer than the server this side waits for the end of a request.
 const GRACE: Duration = Duration::from_secs(2);
+/// A consumer that is gone answers nothing at all: whether it is there is asked after this long.
+const PROBE: Duration = Duration::from_millis(250);
 /// The server expires nothing sooner.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -38,6 +41,13 @@ pub(super) struct Pulled {
     pub(super) since: Instant,
 }
 
+/// What happened first while a pull waited.
+enum Step {
+    Message(Option<Message>),
+    Probe,
+    Failed(&'static str),
+}
+
 /// An inbox for the answers to one consumer's pulls.
 pub(super) struct Puller {
     inbox: Subscriber,
@@ -53,14 +63,20 @@ impl Puller {
     /// Subscribes, once for all requests.
     pub(super) async fn new(link: &Link) -> Result<Self, BusError> {
         let (inbox, reply) = subscribe(link).await?;
-        Ok(Self { inbox, reply, asked_at: Instant::now(), open: false, late: Vec::new() })
+        Ok(Self {
+            inbox,
+            reply,
+            asked_at: Instant::now(),
+            open: false,
+            late: Vec::new(),
+        })
     }
 
     /// Up to `max` messages of a consumer, as soon as there is one.
     pub(super) async fn pull(
         &mut self,
         link: &Link,
-        consumer: (&str, &str),
+        (stream, consumer): (&str, &str),
         max: usize,
         wait: Duration,
     ) -> Result<Pulled, BusError> {
@@ -70,22 +86,40 @@ impl Puller {
         }
         if !self.late.is_empty() {
             let messages = self.late.drain(..max.min(self.late.len())).collect();
-            return Ok(Pulled { messages, end: End::Closed, since: self.asked_at });
+            return Ok(Pulled {
+                messages,
+                end: End::Closed,
+                since: self.asked_at,
+            });
         }
-        let mut state = link.state();
-        let epoch = state.borrow_and_update().epoch;
-        self.ask(link, consumer, max, wait).await?;
+        let epoch = link.epoch();
+        self.ask(link, (stream, consumer), max, wait).await?;
         let end_at = self.asked_at + wait + GRACE;
+        let mut probe_at = Some(self.asked_at + PROBE);
         let mut messages = Vec::new();
         loop {
-            let broken = state.wait_for(|state| !state.connected || state.epoch != epoch);
-            let message = tokio::select! {
+            let step = tokio::select! {
                 biased;
-                message = self.inbox.next() => message.ok_or(BusError::Closed)?,
-                () = link.closed.cancelled() => return Err(BusError::Closed),
-                _ = broken => return partly(link, messages, "the connection was lost"),
-                () = tokio::time::sleep_until(end_at) => {
-                    return partly(link, messages, "a pull was not answered");
+                message = self.inbox.next() => Step::Message(message),
+                () = link.broken(epoch) => Step::Failed("the connection was lost"),
+                () = tokio::time::sleep_until(probe_at.unwrap_or(end_at)) => match probe_at.take() {
+                    Some(_) => Step::Probe,
+                    None => Step::Failed("a pull was not answered"),
+                },
+            };
+            let message = match step {
+                Step::Message(Some(message)) => message,
+                Step::Message(None) => return Err(BusError::Closed),
+                Step::Failed(reason) => return partly(link, messages, reason),
+                Step::Probe => {
+                    if consumer_info(link, stream, consumer).await?.is_none() {
+                        return Ok(Pulled {
+                            messages,
+                            end: End::Gone,
+                            since: Instant::now(),
+                        });
+                    }
+                    continue;
                 }
             };
             let end = if is_entry(&message) {
@@ -96,7 +130,11 @@ impl Puller {
             };
             if let Some(end) = end {
                 self.open = false;
-                return Ok(Pulled { messages, end, since: Instant::now() });
+                return Ok(Pulled {
+                    messages,
+                    end,
+                    since: Instant::now(),
+                });
             }
         }
     }
@@ -117,7 +155,10 @@ impl Puller {
         self.asked_at = Instant::now();
         self.open = true;
         let request = json(&request)?;
-        let sent = link.client.publish_with_reply(subject, self.reply.clone(), request).await;
+        let sent = link
+            .client
+            .publish_with_reply(subject, self.reply.clone(), request)
+            .await;
         sent.map_err(|error| link.unreachable(error.to_string()))
     }
 
@@ -137,15 +178,25 @@ impl Puller {
 async fn subscribe(link: &Link) -> Result<(Subscriber, String), BusError> {
     let reply = link.client.new_inbox();
     let inbox = link.client.subscribe(reply.clone()).await;
-    Ok((inbox.map_err(|error| link.unreachable(error.to_string()))?, reply))
+    Ok((
+        inbox.map_err(|error| link.unreachable(error.to_string()))?,
+        reply,
+    ))
 }
 
 /// What was received is not lost to an error.
 fn partly(link: &Link, messages: Vec<Message>, reason: &str) -> Result<Pulled, BusError> {
+    if link.closed.is_cancelled() {
+        return Err(BusError::Closed);
+    }
     if messages.is_empty() {
         return Err(link.unreachable(reason));
     }
-    Ok(Pulled { messages, end: End::Closed, since: Instant::now() })
+    Ok(Pulled {
+        messages,
+        end: End::Closed,
+        since: Instant::now(),
+    })
 }
 
 fn is_entry(message: &Message) -> bool {
@@ -167,6 +218,8 @@ fn end_of(message: &Message) -> Result<Option<End>, BusError> {
         }
         409 if text.starts_with("Server Shutdown") => Ok(Some(End::Busy)),
         503 => Ok(Some(End::Gone)),
-        _ => Err(BusError::Protocol(format!("a pull was refused: {status} {text}"))),
+        _ => Err(BusError::Protocol(format!(
+            "a pull was refused: {status} {text}"
+        ))),
     }
 }

@@ -22,7 +22,9 @@ pub(super) async fn read(
     limit: usize,
 ) -> Result<Vec<Entry>, BusError> {
     let name = link.names.stream(channel);
-    let Some(info) = stream_info(link, &name).await? else { return Ok(Vec::new()) };
+    let Some(info) = stream_info(link, &name).await? else {
+        return Ok(Vec::new());
+    };
     let mut next = match from {
         ReadFrom::Start => info.state.first_seq,
         ReadFrom::After(id) => id.major.saturating_add(1).max(info.state.first_seq),
@@ -59,5 +61,9 @@ fn entry(channel: &str, info: &StreamInfo, message: StreamMessage) -> Entry {
     let stored_at_ms = stored_at_ms(&message);
     let mut record = fields::decode(Some(&message.headers), message.payload);
     record.ensure_id(channel, &info.created, id);
-    Entry { id, stored_at_ms, record }
+    Entry {
+        id,
+        stored_at_ms,
+        record,
+    }
 }

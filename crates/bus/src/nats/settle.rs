@@ -18,7 +18,8 @@ use crate::nats::waits::{self, Place};
 use crate::{Action, BusError, LeaseToken, Outgoing, Settlement, clock, dead_channel};
 
 const DONE: &[u8] = b"+ACK";
-const WORKING: &[u8] = b"+WPI";
+/// Gives a delivery another lease.
+pub(super) const WORKING: &[u8] = b"+WPI";
 
 /// Answers deliveries of one group.
 pub(super) struct Settler {
@@ -34,7 +35,11 @@ impl Settler {
     /// same: whoever has the entry now need not repeat it.
     fn is_ours(&self, settlement: &Settlement) -> bool {
         matches!(settlement.action, Action::Ack)
-            || self.membership.leases.current(&settlement.leased.token).is_some()
+            || self
+                .membership
+                .leases
+                .current(&settlement.leased.token)
+                .is_some()
     }
 
     /// Stores what the settlements publish; the first failure of each.
@@ -102,7 +107,9 @@ impl Settler {
         waited: Waited,
         stored_ns: i64,
     ) -> Result<(), BusError> {
-        let Membership { link, spec, leases, .. } = &*self.membership;
+        let Membership {
+            link, spec, leases, ..
+        } = &*self.membership;
         let place = Place {
             channel: &spec.channel,
             group: &spec.group,
@@ -112,13 +119,24 @@ impl Settler {
         // Counted from the delivery: settled again after an error, it is one wait.
         let times = waited.times.saturating_add(1);
         let noted = waits::note(link, place, times).await?;
-        leases.waited(&settlement.leased.token, Waited { times: waited.times, ..noted });
+        leases.waited(
+            &settlement.leased.token,
+            Waited {
+                times: waited.times,
+                ..noted
+            },
+        );
         Ok(())
     }
 
     /// Answers a delivery and waits until the server has it.
     async fn send(&self, token: &LeaseToken, answer: Bytes) -> Result<(), BusError> {
-        let Membership { link, stream, consumer, .. } = &*self.membership;
+        let Membership {
+            link,
+            stream,
+            consumer,
+            ..
+        } = &*self.membership;
         link.ready().await?;
         match link.request(token.0.clone(), answer).await {
             Ok(_) => Ok(()),
@@ -138,7 +156,10 @@ impl Settler {
             return Ok(false);
         }
         let from = Instant::now();
-        match link.request(token.0.clone(), Bytes::from_static(WORKING)).await {
+        match link
+            .request(token.0.clone(), Bytes::from_static(WORKING))
+            .await
+        {
             Ok(_) => {
                 leases.extend(token, from);
                 Ok(true)
@@ -156,10 +177,15 @@ impl Settler {
 impl GroupSettler for Settler {
     async fn settle(&self, batch: &[Settlement]) -> Vec<Result<(), BusError>> {
         let stored = self.store(batch).await;
-        join_all(batch.iter().zip(stored).map(|(settlement, stored)| async move {
-            stored?;
-            self.answer(settlement).await
-        }))
+        join_all(
+            batch
+                .iter()
+                .zip(stored)
+                .map(|(settlement, stored)| async move {
+                    stored?;
+                    self.answer(settlement).await
+                }),
+        )
         .await
     }
 

@@ -1,4 +1,4 @@
-//! Channels as streams: made on demand, listed, measured and trimmed.
+//! Channels as streams: made on demand, listed and measured.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(super) struct StreamState {
 pub(super) struct ConsumerInfo {
     pub(super) name: String,
     pub(super) config: ConsumerConfig,
-    ack_floor: Sequences,
+    pub(super) ack_floor: Sequences,
     num_ack_pending: u64,
     num_pending: u64,
 }
@@ -55,9 +55,10 @@ pub(super) struct ConsumerConfig {
     durable_name: Option<String>,
 }
 
+/// Up to where a consumer came.
 #[derive(Debug, Deserialize)]
-struct Sequences {
-    stream_seq: u64,
+pub(super) struct Sequences {
+    pub(super) stream_seq: u64,
 }
 
 #[derive(Deserialize)]
@@ -70,11 +71,6 @@ struct StreamPage {
 struct ConsumerPage {
     total: usize,
     consumers: Option<Vec<ConsumerInfo>>,
-}
-
-#[derive(Deserialize)]
-struct Purged {
-    purged: u64,
 }
 
 /// The channels this bus knows to exist.
@@ -112,11 +108,7 @@ impl Channels {
     }
 
     /// This life of the channel, which is made if there is none.
-    pub(super) async fn incarnation(
-        &self,
-        link: &Link,
-        channel: &str,
-    ) -> Result<String, BusError> {
+    pub(super) async fn incarnation(&self, link: &Link, channel: &str) -> Result<String, BusError> {
         let name = link.names.stream(channel);
         if let Some(info) = stream_info(link, &name).await? {
             return Ok(info.created);
@@ -124,7 +116,8 @@ impl Channels {
         self.forget(channel);
         self.ensure(link, channel).await?;
         let info = stream_info(link, &name).await?;
-        info.map(|info| info.created).ok_or_else(|| Refusal::Missing.into())
+        info.map(|info| info.created)
+            .ok_or_else(|| Refusal::Missing.into())
     }
 }
 
@@ -134,7 +127,10 @@ pub(super) async fn ensure_stream(
     name: &str,
     settings: &Value,
 ) -> Result<(), BusError> {
-    match link.api::<Value>(&format!("STREAM.CREATE.{name}"), settings).await {
+    match link
+        .api::<Value>(&format!("STREAM.CREATE.{name}"), settings)
+        .await
+    {
         Err(Refusal::Bus(BusError::Protocol(reason))) if reason.contains(OTHER_SETTINGS) => Ok(()),
         Err(refusal) => Err(refusal.into()),
         Ok(_) => Ok(()),
@@ -152,10 +148,14 @@ pub(super) async fn consumer_info(
     stream: &str,
     consumer: &str,
 ) -> Result<Option<ConsumerInfo>, BusError> {
-    found(link.api(&format!("CONSUMER.INFO.{stream}.{consumer}"), &Value::Null).await)
+    found(
+        link.api(&format!("CONSUMER.INFO.{stream}.{consumer}"), &Value::Null)
+            .await,
+    )
 }
 
-fn found<T>(answer: Result<T, Refusal>) -> Result<Option<T>, BusError> {
+/// "Missing" as none.
+pub(super) fn found<T>(answer: Result<T, Refusal>) -> Result<Option<T>, BusError> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(Refusal::Missing) => Ok(None),
@@ -172,7 +172,12 @@ pub(super) async fn message_from(
 ) -> Result<Option<StreamMessage>, BusError> {
     link.ready().await?;
     let stream = stream_handle(link, stream).await?;
-    direct(link, stream.direct_get_next_for_subject(subject, Some(sequence)).await)
+    direct(
+        link,
+        stream
+            .direct_get_next_for_subject(subject, Some(sequence))
+            .await,
+    )
 }
 
 /// The message at a sequence.
@@ -257,24 +262,6 @@ pub(super) async fn backlog(link: &Link, channel: &str, group: &str) -> Result<B
     Ok(backlog)
 }
 
-/// Drops what is older than `retain` and settled by every group.
-pub(super) async fn trim(link: &Link, channel: &str, retain: Duration) -> Result<u64, BusError> {
-    let name = link.names.stream(channel);
-    let Some(info) = stream_info(link, &name).await? else { return Ok(0) };
-    let retain = i64::try_from(retain.as_millis()).unwrap_or(i64::MAX);
-    let cut = clock::now_ms().saturating_sub(retain);
-    let mut keep = first_since(link, channel, &info.state, cut).await?;
-    for consumer in consumers(link, &name).await? {
-        keep = keep.min(consumer.ack_floor.stream_seq + 1);
-    }
-    if keep <= info.state.first_seq {
-        return Ok(0);
-    }
-    let call = format!("STREAM.PURGE.{name}");
-    let purged: Option<Purged> = found(link.api(&call, &json!({ "seq": keep })).await)?;
-    Ok(purged.map_or(0, |answer| answer.purged))
-}
-
 /// The first sequence stored at or after a moment; the one behind the last when there is none.
 /// Halving takes about as many requests as the logarithm of the entries: a millisecond or two.
 pub(super) async fn first_since(
@@ -300,16 +287,26 @@ pub(super) async fn channels(link: &Link) -> Result<Vec<ChannelInfo>, BusError> 
     let mut channels = Vec::new();
     let mut offset = 0;
     loop {
-        let page: StreamPage = link.api("STREAM.LIST", &json!({ "offset": offset })).await?;
+        let page: StreamPage = link
+            .api("STREAM.LIST", &json!({ "offset": offset }))
+            .await?;
         let streams = page.streams.unwrap_or_default();
         offset += streams.len();
         let done = streams.is_empty() || offset >= page.total;
         for stream in streams {
-            let Some(name) = link.names.channel(&stream.config.name) else { continue };
+            let Some(name) = link.names.channel(&stream.config.name) else {
+                continue;
+            };
             let consumers = consumers(link, &stream.config.name).await?;
-            let groups = consumers.iter().filter_map(|consumer| Names::group(&consumer.name));
+            let groups = consumers
+                .iter()
+                .filter_map(|consumer| Names::group(&consumer.name));
             let groups = groups.collect();
-            channels.push(ChannelInfo { name, entries: stream.state.messages, groups });
+            channels.push(ChannelInfo {
+                name,
+                entries: stream.state.messages,
+                groups,
+            });
         }
         if done {
             channels.sort_by(|a, b| a.name.cmp(&b.name));
@@ -319,17 +316,22 @@ pub(super) async fn channels(link: &Link) -> Result<Vec<ChannelInfo>, BusError> 
 }
 
 /// The durable consumers of a stream.
-async fn consumers(link: &Link, stream: &str) -> Result<Vec<ConsumerInfo>, BusError> {
+pub(super) async fn consumers(link: &Link, stream: &str) -> Result<Vec<ConsumerInfo>, BusError> {
     let mut all = Vec::new();
     let mut offset = 0;
     loop {
         let call = format!("CONSUMER.LIST.{stream}");
-        let page: Option<ConsumerPage> = found(link.api(&call, &json!({ "offset": offset })).await)?;
+        let page: Option<ConsumerPage> =
+            found(link.api(&call, &json!({ "offset": offset })).await)?;
         let Some(page) = page else { return Ok(all) };
         let consumers = page.consumers.unwrap_or_default();
         offset += consumers.len();
         let done = consumers.is_empty() || offset >= page.total;
-        all.extend(consumers.into_iter().filter(|found| found.config.durable_name.is_some()));
+        all.extend(
+            consumers
+                .into_iter()
+                .filter(|found| found.config.durable_name.is_some()),
+        );
         if done {
             return Ok(all);
         }

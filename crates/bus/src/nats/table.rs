@@ -45,10 +45,7 @@ pub(super) enum Change {
     /// A value was set.
     Put(Versioned),
     /// A value was deleted.
-    Deleted {
-        key: String,
-        sequence: u64,
-    },
+    Deleted { key: String, sequence: u64 },
 }
 
 impl Table {
@@ -98,11 +95,18 @@ impl Table {
     }
 
     fn version(&self, n: u64) -> TableVersion {
-        TableVersion { incarnation: self.incarnation.clone(), n }
+        TableVersion {
+            incarnation: self.incarnation.clone(),
+            n,
+        }
     }
 
     fn versioned(&self, key: &str, value: Bytes, n: u64) -> Versioned {
-        Versioned { key: key.to_owned(), value, version: self.version(n) }
+        Versioned {
+            key: key.to_owned(),
+            value,
+            version: self.version(n),
+        }
     }
 
     async fn latest(&self, key: &str) -> Result<Option<Latest>, BusError> {
@@ -139,7 +143,11 @@ impl Table {
 
     /// What a message of the cursor says.
     pub(super) fn change(&self, message: async_nats::Message) -> Option<Change> {
-        let token = message.subject.as_str().strip_prefix("$KV.")?.strip_prefix(&self.bucket)?;
+        let token = message
+            .subject
+            .as_str()
+            .strip_prefix("$KV.")?
+            .strip_prefix(&self.bucket)?;
         let key = unescape(token.strip_prefix('.')?)?;
         let reply = message.reply.as_deref()?;
         let sequence = Delivered::parse(reply)?.sequence;
@@ -180,7 +188,9 @@ pub(super) async fn get(
     table: &str,
     key: &str,
 ) -> Result<Option<Versioned>, BusError> {
-    let Some(table) = Table::find(link, table).await? else { return Ok(None) };
+    let Some(table) = Table::find(link, table).await? else {
+        return Ok(None);
+    };
     let latest = table.latest(key).await?;
     Ok(latest.and_then(|found| Some(table.versioned(key, found.value?, found.sequence))))
 }
@@ -225,7 +235,9 @@ pub(super) async fn put(
 
 /// All values, by key.
 pub(super) async fn list(link: &Arc<Link>, table: &str) -> Result<Vec<Versioned>, BusError> {
-    let Some(table) = Table::find(link, table).await? else { return Ok(Vec::new()) };
+    let Some(table) = Table::find(link, table).await? else {
+        return Ok(Vec::new());
+    };
     let mut cursor = table.cursor().await?;
     let values = table.values(&mut cursor).await;
     cursor.close().await;

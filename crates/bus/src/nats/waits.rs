@@ -41,14 +41,19 @@ pub(super) async fn look_up(
         let (stored_ns, times) = text.split_once(' ')?;
         let ours = stored_ns.parse() == Ok(delivered.stored_ns);
         let times = times.parse().ok().filter(|_| ours)?;
-        Some(Waited { times, noted_at: Some(message.sequence) })
+        Some(Waited {
+            times,
+            noted_at: Some(message.sequence),
+        })
     });
     Ok(noted.unwrap_or_default())
 }
 
 /// Notes that an entry waited this often.
 pub(super) async fn note(link: &Link, place: Place<'_>, times: u32) -> Result<Waited, BusError> {
-    let subject = link.names.waits_subject(place.channel, place.group, place.sequence);
+    let subject = link
+        .names
+        .waits_subject(place.channel, place.group, place.sequence);
     let text = format!("{} {times}", place.stored_ns);
     let message = PublishMessage::build().payload(text.into());
     let sequence = match publish_one(link, subject.clone(), message.clone()).await {
@@ -58,12 +63,17 @@ pub(super) async fn note(link: &Link, place: Place<'_>, times: u32) -> Result<Wa
         }
         other => other,
     };
-    Ok(Waited { times, noted_at: Some(sequence?) })
+    Ok(Waited {
+        times,
+        noted_at: Some(sequence?),
+    })
 }
 
 /// Forgets a note; what fails here goes with age.
 pub(super) async fn forget(link: &Link, waited: Waited) {
-    let Some(sequence) = waited.noted_at else { return };
+    let Some(sequence) = waited.noted_at else {
+        return;
+    };
     let call = format!("STREAM.MSG.DELETE.{}", link.names.waits_stream());
     let request = json!({ "seq": sequence, "no_erase": true });
     if let Err(error) = link.api::<serde_json::Value>(&call, &request).await {

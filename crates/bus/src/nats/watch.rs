@@ -74,7 +74,10 @@ impl Watcher {
             return Ok(());
         };
         let pulled = cursor.pull(WAIT).await?;
-        let changes = pulled.messages.into_iter().filter_map(|message| table.change(message));
+        let changes = pulled
+            .messages
+            .into_iter()
+            .filter_map(|message| table.change(message));
         self.queue.extend(changes.map(|change| match change {
             Change::Put(value) => TableChange::Put(value),
             Change::Deleted { key, .. } => TableChange::Deleted { key },

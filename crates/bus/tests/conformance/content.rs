@@ -19,13 +19,29 @@ pub(crate) async fn large_envelope(harness: &mut Harness) -> Result<()> {
     ensure!(blobs(harness)? == 1, "one blob");
     let mut member = Member::join(&bus, "work", "group").await?;
     let leased = member.take_one().await?;
-    ensure!(leased.entry.record.get("payload") == Some(&large), "delivered whole");
-    ensure!(leased.entry.record.get("payload_ref").is_none(), "{:?}", leased.entry.record.fields());
+    ensure!(
+        leased.entry.record.get("payload") == Some(&large),
+        "delivered whole"
+    );
+    ensure!(
+        leased.entry.record.get("payload_ref").is_none(),
+        "{:?}",
+        leased.entry.record.fields()
+    );
     // Sent on with the acknowledgement, and stored once.
-    member.settle(Delivery::new(leased).ack(vec![outgoing("out", big)])).await?;
+    member
+        .settle(Delivery::new(leased).ack(vec![outgoing("out", big)]))
+        .await?;
     let sent = bus.read("out", ReadFrom::Start, 1).await?;
-    ensure!(sent.iter().all(|entry| entry.record.get("payload") == Some(&large)), "read whole");
-    ensure!(sent.len() == 1 && blobs(harness)? == 1, "the same content is one blob");
+    ensure!(
+        sent.iter()
+            .all(|entry| entry.record.get("payload") == Some(&large)),
+        "read whole"
+    );
+    ensure!(
+        sent.len() == 1 && blobs(harness)? == 1,
+        "the same content is one blob"
+    );
     let limit = Bytes::from(vec![7u8; INLINE_LIMIT]);
     let mut small = record("small");
     small.set("payload", limit);
@@ -43,7 +59,9 @@ pub(crate) async fn large_dead_letter(harness: &mut Harness) -> Result<()> {
     bus.publish(vec![outgoing("work", big)]).await?;
     let mut member = Member::join(&bus, "work", "group").await?;
     let leased = member.take_one().await?;
-    member.settle(Delivery::new(leased).dead("too much", Vec::new())).await?;
+    member
+        .settle(Delivery::new(leased).dead("too much", Vec::new()))
+        .await?;
     let letters = contents(&bus, "work.dead").await?;
     let letter = letters.first().context("a letter")?;
     ensure!(letter.record.get("payload") == Some(&large), "buried whole");
@@ -65,31 +83,56 @@ pub(crate) async fn missing_id(harness: &mut Harness) -> Result<()> {
     let bus = harness.bus().await?;
     let mut bare = record("a");
     bare.remove("id");
-    bus.publish(vec![outgoing("work", bare.clone()), outgoing("work", bare)]).await?;
+    bus.publish(vec![outgoing("work", bare.clone()), outgoing("work", bare)])
+        .await?;
     let read = contents(&bus, "work").await?;
-    let ids: Vec<&str> = read.iter().filter_map(|entry| entry.record.text("id")).collect();
-    let [first, second] = ids[..] else { anyhow::bail!("two ids: {ids:?}") };
+    let ids: Vec<&str> = read
+        .iter()
+        .filter_map(|entry| entry.record.text("id"))
+        .collect();
+    let [first, second] = ids[..] else {
+        anyhow::bail!("two ids: {ids:?}")
+    };
     ensure!(first != second && first.len() == 32, "{ids:?}");
     let mut member = Member::join(&bus, "work", "group").await?;
     let leased = member.take_one().await?;
     ensure!(leased.entry.record.text("id") == Some(first), "delivered");
-    member.settle(Delivery::new(leased).retry(Duration::ZERO)).await?;
+    member
+        .settle(Delivery::new(leased).retry(Duration::ZERO))
+        .await?;
     let mut other = Member::join_as(&bus, "work", "other", "two", LONG).await?;
-    ensure!(other.take_one().await?.entry.record.text("id") == Some(first), "another group");
+    ensure!(
+        other.take_one().await?.entry.record.text("id") == Some(first),
+        "another group"
+    );
     let again = member.take_one().await?;
-    ensure!(again.attempts == 2 && again.entry.record.text("id") == Some(first), "{again:?}");
-    member.settle(Delivery::new(again).dead("no", Vec::new())).await?;
+    ensure!(
+        again.attempts == 2 && again.entry.record.text("id") == Some(first),
+        "{again:?}"
+    );
+    member
+        .settle(Delivery::new(again).dead("no", Vec::new()))
+        .await?;
     let letters = contents(&bus, "work.dead").await?;
     let letter = letters.first().context("a letter")?;
-    ensure!(letter.record.text("id") == Some(first), "buried: {:?}", letter.record);
+    ensure!(
+        letter.record.text("id") == Some(first),
+        "buried: {:?}",
+        letter.record
+    );
     Ok(())
 }
 
 /// Payloads are bytes: NUL, invalid UTF-8, line breaks, nothing at all.
 pub(crate) async fn binary(harness: &mut Harness) -> Result<()> {
     let bus = harness.bus().await?;
-    let payloads: [&[u8]; 5] =
-        [b"a\0b\0", &[0xff, 0xfe, 0x00, 0x80], b"\r\n\r\n+OK\r\n", b"", &[0; 1000]];
+    let payloads: [&[u8]; 5] = [
+        b"a\0b\0",
+        &[0xff, 0xfe, 0x00, 0x80],
+        b"\r\n\r\n+OK\r\n",
+        b"",
+        &[0; 1000],
+    ];
     let sent: Vec<Record> = payloads
         .iter()
         .enumerate()
@@ -99,11 +142,19 @@ pub(crate) async fn binary(harness: &mut Harness) -> Result<()> {
             record
         })
         .collect();
-    bus.publish(sent.iter().map(|record| outgoing("work", record.clone())).collect()).await?;
+    bus.publish(
+        sent.iter()
+            .map(|record| outgoing("work", record.clone()))
+            .collect(),
+    )
+    .await?;
     let mut member = Member::join(&bus, "work", "group").await?;
     for (leased, expected) in member.take(payloads.len()).await?.iter().zip(payloads) {
         let found = leased.entry.record.get("payload");
-        ensure!(found.is_some_and(|found| found == expected), "{found:?} for {expected:?}");
+        ensure!(
+            found.is_some_and(|found| found == expected),
+            "{found:?} for {expected:?}"
+        );
     }
     Ok(())
 }
@@ -113,7 +164,10 @@ pub(crate) async fn unicode(harness: &mut Harness) -> Result<()> {
     let bus = harness.bus().await?;
     let mut sent = record("grüße 🦀 こんにちは");
     let fields = [
-        ("metadata", r#"{"org_id":"ö","user":"Ďábel 👩‍🚀","rtl":"שלום"}"#),
+        (
+            "metadata",
+            r#"{"org_id":"ö","user":"Ďábel 👩‍🚀","rtl":"שלום"}"#,
+        ),
         ("correlation_id", "ünïcödé/with spaces: and = signs"),
         ("content_type", "application/json"),
         ("timestamp", ""),
@@ -126,9 +180,19 @@ pub(crate) async fn unicode(harness: &mut Harness) -> Result<()> {
     let mut member = Member::join(&bus, "work", "group").await?;
     let leased = member.take_one().await?;
     for (name, value) in sent.fields() {
-        ensure!(leased.entry.record.get(name) == Some(value), "{name}: {:?}", leased.entry.record);
+        ensure!(
+            leased.entry.record.get(name) == Some(value),
+            "{name}: {:?}",
+            leased.entry.record
+        );
     }
-    ensure!(contents(&bus, "work").await?.iter().all(|e| e.record == leased.entry.record), "read");
+    ensure!(
+        contents(&bus, "work")
+            .await?
+            .iter()
+            .all(|e| e.record == leased.entry.record),
+        "read"
+    );
     Ok(())
 }
 
@@ -144,10 +208,14 @@ pub(crate) async fn dead_letter_keeps_everything(harness: &mut Harness) -> Resul
     let before = member.take_one().await?;
     member.ack(before).await?;
     let leased = member.take_one().await?;
-    member.settle(Delivery::new(leased).retry(Duration::ZERO)).await?;
+    member
+        .settle(Delivery::new(leased).retry(Duration::ZERO))
+        .await?;
     let leased = member.take_one().await?;
     let entry = leased.entry.clone();
-    member.settle(Delivery::new(leased).dead("two\nlines: ünï", Vec::new())).await?;
+    member
+        .settle(Delivery::new(leased).dead("two\nlines: ünï", Vec::new()))
+        .await?;
     let letters = contents(&bus, "work.dead").await?;
     let letter = &letters.first().context("a letter")?.record;
     for (name, value) in sent.fields() {
@@ -166,6 +234,10 @@ pub(crate) async fn dead_letter_keeps_everything(harness: &mut Harness) -> Resul
     }
     let at: i64 = letter.text("dead_at").context("dead_at")?.parse()?;
     // Two clocks may be involved.
-    ensure!(at > entry.stored_at_ms - 60_000, "{at} against {}", entry.stored_at_ms);
+    ensure!(
+        at > entry.stored_at_ms - 60_000,
+        "{at} against {}",
+        entry.stored_at_ms
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use nexus_bus::{Bus, BusError, Delivery};
+use nexus_bus::{Bus, BusError, Delivery, Entry};
 use nexus_testkit::wait_until;
 
 use crate::harness::Harness;
@@ -51,7 +51,10 @@ pub(crate) async fn memory_full(harness: &mut Harness) -> Result<()> {
     let accepted = fill_up(&bus).await?;
     let mut member = Member::join_as(&bus, "work", "group", "one", lease).await?;
     let leased = member.take_one().await?;
-    let results = member.settler.settle(&[Delivery::new(leased).ack(vec![large("answer")])]).await;
+    let results = member
+        .settler
+        .settle(&[Delivery::new(leased).ack(vec![large("answer")])])
+        .await;
     let refused = matches!(results.as_slice(), [Err(BusError::Full { .. })]);
     ensure!(refused, "the answer must be refused: {results:?}");
     harness.relieve().await?;
@@ -60,11 +63,23 @@ pub(crate) async fn memory_full(harness: &mut Harness) -> Result<()> {
     let mut member = Member::join_as(&bus, "work", "group", "two", lease).await?;
     let leased = member.take_one().await?;
     ensure!(payload(&leased.entry.record) == "job", "{leased:?}");
-    member.settle(Delivery::new(leased).ack(vec![large("answer")])).await?;
-    let out = contents(&bus, "out").await?;
-    let answers = out.iter().filter(|entry| entry.record.text("id") == Some("id-answer")).count();
+    member
+        .settle(Delivery::new(leased).ack(vec![large("answer")]))
+        .await?;
+    expect_one_answer(&bus).await?;
+    let fillers = contents(&bus, "filler").await?.len();
+    ensure!(
+        fillers == accepted + 1,
+        "{fillers}: what was accepted is there"
+    );
+    Ok(())
+}
+
+async fn expect_one_answer(bus: &Bus) -> Result<()> {
+    let out = contents(bus, "out").await?;
+    let is_answer = |entry: &&Entry| entry.record.text("id") == Some("id-answer");
+    let answers = out.iter().filter(is_answer).count();
     ensure!(answers == 1, "one answer, not {answers}");
-    ensure!(contents(&bus, "filler").await?.len() == accepted + 1, "what was accepted is there");
     Ok(())
 }
 
@@ -104,7 +119,10 @@ pub(crate) async fn restart(harness: &mut Harness) -> Result<()> {
     member.ack_all(taken).await?;
     harness.restart().await?;
     let bus = harness.bus().await?;
-    wait_until(PATIENCE, "the bus to answer", async || Ok(bus.ping().await.is_ok())).await?;
+    wait_until(PATIENCE, "the bus to answer", async || {
+        Ok(bus.ping().await.is_ok())
+    })
+    .await?;
     drop((member, held));
     let mut member = Member::join_as(&bus, "work", "group", "two", LONG).await?;
     let again = member.take(70).await?;
@@ -151,16 +169,27 @@ pub(crate) async fn a_delay_survives_a_restart(harness: &mut Harness) -> Result<
     publish(&bus, "work", &["soon", "late"]).await?;
     let mut member = Member::join(&bus, "work", "group").await?;
     let (soon, late) = (member.take_one().await?, member.take_one().await?);
-    member.settle(Delivery::new(soon).retry(Duration::from_millis(500))).await?;
+    member
+        .settle(Delivery::new(soon).retry(Duration::from_millis(500)))
+        .await?;
     member.settle(Delivery::new(late).retry(LONG * 10)).await?;
     harness.restart().await?;
     let bus = harness.bus().await?;
-    wait_until(PATIENCE, "the bus to answer", async || Ok(bus.ping().await.is_ok())).await?;
+    wait_until(PATIENCE, "the bus to answer", async || {
+        Ok(bus.ping().await.is_ok())
+    })
+    .await?;
     let mut member = Member::join_as(&bus, "work", "group", "two", LONG).await?;
     let leased = member.take_one().await?;
-    ensure!(payload(&leased.entry.record) == "soon" && leased.attempts == 2, "{leased:?}");
+    ensure!(
+        payload(&leased.entry.record) == "soon" && leased.attempts == 2,
+        "{leased:?}"
+    );
     member.take_none().await?;
-    ensure!(entry_texts(&contents(&bus, "work").await?) == ["soon", "late"], "both are kept");
+    ensure!(
+        entry_texts(&contents(&bus, "work").await?) == ["soon", "late"],
+        "both are kept"
+    );
     Ok(())
 }
 
@@ -168,7 +197,13 @@ pub(crate) async fn a_delay_survives_a_restart(harness: &mut Harness) -> Result<
 pub(crate) async fn info(harness: &mut Harness) -> Result<()> {
     let bus = harness.bus().await?;
     let info = bus.info().await?;
-    ensure!(["embedded", "redis", "nats"].contains(&info.kind), "{info:?}");
-    ensure!(!info.version.is_empty() && !info.durability.is_empty(), "{info:?}");
+    ensure!(
+        ["embedded", "redis", "nats"].contains(&info.kind),
+        "{info:?}"
+    );
+    ensure!(
+        !info.version.is_empty() && !info.durability.is_empty(),
+        "{info:?}"
+    );
     Ok(())
 }

@@ -48,7 +48,12 @@ impl Harness {
         let mut config = BusConfig::new(server.url(), folder.path().join("blobs"));
         config.prefix = format!("{}:", nexus_testkit::prefix());
         config.inline_limit = INLINE_LIMIT;
-        Self { server, config, bus: None, folder }
+        Self {
+            server,
+            config,
+            bus: None,
+            folder,
+        }
     }
 
     pub(crate) const fn config(&self) -> &BusConfig {
@@ -64,7 +69,11 @@ impl Harness {
         if let Some(bus) = &self.bus {
             return Ok(bus.clone());
         }
-        let bus = self.server.open(&self.config).await.context("open the bus")?;
+        let bus = self
+            .server
+            .open(&self.config)
+            .await
+            .context("open the bus")?;
         self.bus = Some(bus.clone());
         Ok(bus)
     }

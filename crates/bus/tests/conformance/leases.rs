@@ -49,7 +49,11 @@ pub(crate) async fn reclaim_of_many(harness: &mut Harness) -> Result<()> {
     }
     found.sort_unstable();
     published.sort_unstable();
-    ensure!(found == published, "{} of 1500 came back, each once", found.len());
+    ensure!(
+        found == published,
+        "{} of 1500 came back, each once",
+        found.len()
+    );
     Ok(())
 }
 
@@ -62,11 +66,18 @@ pub(crate) async fn heartbeat(harness: &mut Harness) -> Result<()> {
     let leased = worker.take_one().await?;
     let began = Instant::now();
     while began.elapsed() < SHORT * 3 {
-        let lost = worker.settler.extend(std::slice::from_ref(&leased.token)).await?;
+        let lost = worker
+            .settler
+            .extend(std::slice::from_ref(&leased.token))
+            .await?;
         ensure!(lost.is_empty(), "lost after {:?}", began.elapsed());
         // The other looks for the third of a lease between two heartbeats.
         let stolen = other.reader.next(1, SHORT / 3).await?;
-        ensure!(stolen.is_empty(), "stolen after {:?}: {stolen:?}", began.elapsed());
+        ensure!(
+            stolen.is_empty(),
+            "stolen after {:?}: {stolen:?}",
+            began.elapsed()
+        );
     }
     worker.ack(leased).await?;
     let left = other.reader.next(1, SHORT * 2).await?;
@@ -83,12 +94,22 @@ pub(crate) async fn a_lost_lease_is_told(harness: &mut Harness) -> Result<()> {
     let old = hung.take_one().await?;
     let new = other.take_one().await?;
     ensure!(new.attempts == 2, "{new:?}");
-    let lost = hung.settler.extend(std::slice::from_ref(&old.token)).await?;
-    ensure!(lost == [old.token.clone()], "the old worker is told: {lost:?}");
-    let kept = other.settler.extend(std::slice::from_ref(&new.token)).await?;
+    let lost = hung
+        .settler
+        .extend(std::slice::from_ref(&old.token))
+        .await?;
+    ensure!(
+        lost == [old.token.clone()],
+        "the old worker is told: {lost:?}"
+    );
+    let kept = other
+        .settler
+        .extend(std::slice::from_ref(&new.token))
+        .await?;
     ensure!(kept.is_empty(), "the new worker keeps it");
     // A retry by who has lost it changes nothing for who has it.
-    hung.settle(Delivery::new(old).retry(Duration::ZERO)).await?;
+    hung.settle(Delivery::new(old).retry(Duration::ZERO))
+        .await?;
     other.take_none().await?;
     other.ack(new).await?;
     other.take_none().await
@@ -107,9 +128,16 @@ pub(crate) async fn poison(harness: &mut Harness) -> Result<()> {
     }
     let mut last = Member::join_as(&bus, "work", "group", "last", LONG).await?;
     let leased = last.take_one().await?;
-    ensure!(leased.attempts == 4 && payload(&leased.entry.record) == "poison", "{leased:?}");
-    last.settle(Delivery::new(leased).dead("tried three times", Vec::new())).await?;
+    ensure!(
+        leased.attempts == 4 && payload(&leased.entry.record) == "poison",
+        "{leased:?}"
+    );
+    last.settle(Delivery::new(leased).dead("tried three times", Vec::new()))
+        .await?;
     last.take_none().await?;
-    ensure!(entry_texts(&contents(&bus, "work.dead").await?) == ["poison"], "the letter");
+    ensure!(
+        entry_texts(&contents(&bus, "work.dead").await?) == ["poison"],
+        "the letter"
+    );
     Ok(())
 }

@@ -50,8 +50,10 @@ properties! {
     log::replay_by_id;
     log::replay_by_time;
     log::trim_keeps_what_is_not_settled;
+    log::trim_keeps_what_is_delayed;
     log::trim_drops_what_is;
     log::backlog;
+    log::backlog_age;
     log::channels;
     log::incarnation;
 
@@ -79,6 +81,7 @@ properties! {
     tables::any_key;
     tables::table_survives_a_restart;
     watches::watch;
+    watches::every_watcher_hears;
     watches::watch_of_nothing;
     watches::a_flushed_table_is_a_new_one;
     watches::watch_across_a_reconnect,

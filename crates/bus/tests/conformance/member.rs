@@ -45,7 +45,10 @@ impl Member {
             max_in_flight: 10_000,
         };
         let group = bus.group(spec).await.context("join the group")?;
-        Ok(Self { reader: group.reader, settler: group.settler })
+        Ok(Self {
+            reader: group.reader,
+            settler: group.settler,
+        })
     }
 
     /// Exactly `count` deliveries, as they come. Keeps asking while the server is away.
@@ -53,7 +56,11 @@ impl Member {
         let deadline = Instant::now() + PATIENCE;
         let mut taken = Vec::new();
         while taken.len() < count {
-            ensure!(Instant::now() < deadline, "got {} of {count} deliveries", taken.len());
+            ensure!(
+                Instant::now() < deadline,
+                "got {} of {count} deliveries",
+                taken.len()
+            );
             let wanted = count - taken.len();
             match self.reader.next(wanted, Duration::from_secs(1)).await {
                 Ok(batch) => {
@@ -74,13 +81,18 @@ impl Member {
     /// Nothing arrives.
     pub(crate) async fn take_none(&mut self) -> Result<()> {
         let unwanted = self.reader.next(100, DOUBT).await?;
-        ensure!(unwanted.is_empty(), "got what should not come: {unwanted:?}");
+        ensure!(
+            unwanted.is_empty(),
+            "got what should not come: {unwanted:?}"
+        );
         Ok(())
     }
 
     pub(crate) async fn settle(&self, settlement: Settlement) -> Result<(), BusError> {
         let mut results = self.settler.settle(&[settlement]).await;
-        results.pop().unwrap_or(Err(BusError::Protocol("no result".to_owned())))
+        results
+            .pop()
+            .unwrap_or_else(|| Err(BusError::Protocol("no result".to_owned())))
     }
 
     pub(crate) async fn ack(&self, leased: Leased) -> Result<()> {
@@ -88,8 +100,10 @@ impl Member {
     }
 
     pub(crate) async fn ack_all(&self, all: Vec<Leased>) -> Result<()> {
-        let batch: Vec<Settlement> =
-            all.into_iter().map(|leased| Delivery::new(leased).ack(Vec::new())).collect();
+        let batch: Vec<Settlement> = all
+            .into_iter()
+            .map(|leased| Delivery::new(leased).ack(Vec::new()))
+            .collect();
         let results = self.settler.settle(&batch).await;
         ensure!(results.len() == batch.len(), "one result per settlement");
         results.into_iter().collect::<Result<(), BusError>>()?;
@@ -100,16 +114,26 @@ impl Member {
 /// A record with this text.
 pub(crate) fn record(text: &str) -> Record {
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned().into());
-    Record::new([field("id", &format!("id-{text}")), field("type", "test"), field("payload", text)])
+    Record::new([
+        field("id", &format!("id-{text}")),
+        field("type", "test"),
+        field("payload", text),
+    ])
 }
 
 pub(crate) fn outgoing(channel: &str, record: Record) -> Outgoing {
-    Outgoing { channel: channel.to_owned(), record }
+    Outgoing {
+        channel: channel.to_owned(),
+        record,
+    }
 }
 
 /// Publishes one record for each text.
 pub(crate) async fn publish(bus: &Bus, channel: &str, texts: &[&str]) -> Result<()> {
-    let batch = texts.iter().map(|text| outgoing(channel, record(text))).collect();
+    let batch = texts
+        .iter()
+        .map(|text| outgoing(channel, record(text)))
+        .collect();
     bus.publish(batch).await?;
     Ok(())
 }
@@ -117,7 +141,10 @@ pub(crate) async fn publish(bus: &Bus, channel: &str, texts: &[&str]) -> Result<
 /// Publishes `n0`, `n1`, … in one call.
 pub(crate) async fn publish_numbers(bus: &Bus, channel: &str, count: usize) -> Result<Vec<String>> {
     let texts: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
-    let batch = texts.iter().map(|text| outgoing(channel, record(text))).collect();
+    let batch = texts
+        .iter()
+        .map(|text| outgoing(channel, record(text)))
+        .collect();
     bus.publish(batch).await?;
     Ok(texts)
 }
@@ -127,7 +154,10 @@ pub(crate) fn payload(record: &Record) -> String {
 }
 
 pub(crate) fn texts(leased: &[Leased]) -> Vec<String> {
-    leased.iter().map(|leased| payload(&leased.entry.record)).collect()
+    leased
+        .iter()
+        .map(|leased| payload(&leased.entry.record))
+        .collect()
 }
 
 /// Everything in a channel.

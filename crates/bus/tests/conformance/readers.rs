@@ -35,7 +35,10 @@ pub(crate) async fn an_idle_reader_hears_at_once(harness: &mut Harness) -> Resul
     let mut member = Member::join(&bus, "work", "group").await?;
     // Longer than the half second after which some clients give an answer up.
     let idle = Duration::from_millis(1200);
-    ensure!(member.reader.next(1, idle).await?.is_empty(), "nothing was published");
+    ensure!(
+        member.reader.next(1, idle).await?.is_empty(),
+        "nothing was published"
+    );
     let (taken, published) = tokio::join!(member.reader.next(1, LONG), async {
         // The reader is polled first, so that it waits when this is published.
         tokio::task::yield_now().await;
@@ -44,7 +47,10 @@ pub(crate) async fn an_idle_reader_hears_at_once(harness: &mut Harness) -> Resul
     });
     let (taken, late) = (taken?, published?.elapsed());
     ensure!(late < Duration::from_secs(2), "heard after {late:?}");
-    ensure!(texts(&taken) == ["a"] && taken.iter().all(|l| l.attempts == 1), "{taken:?}");
+    ensure!(
+        texts(&taken) == ["a"] && taken.iter().all(|l| l.attempts == 1),
+        "{taken:?}"
+    );
     Ok(())
 }
 
@@ -89,6 +95,9 @@ pub(crate) async fn slow_reader(harness: &mut Harness) -> Result<()> {
         published.extend(numbers);
     }
     ensure!(contents(&bus, "work").await?.len() == 5_000, "all are kept");
-    ensure!(texts(&slow.take(5_000).await?) == published, "the slow group");
+    ensure!(
+        texts(&slow.take(5_000).await?) == published,
+        "the slow group"
+    );
     Ok(())
 }

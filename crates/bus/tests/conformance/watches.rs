@@ -1,5 +1,7 @@
 //! Watching a table.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -14,7 +16,9 @@ use crate::tables::{TABLE, put};
 type Changes = BoxStream<'static, TableChange>;
 
 async fn next(changes: &mut Changes) -> Result<TableChange> {
-    let change = timeout(PATIENCE, changes.next()).await.context("waiting for a change")?;
+    let change = timeout(PATIENCE, changes.next())
+        .await
+        .context("waiting for a change")?;
     change.context("the watch ended")
 }
 
@@ -43,7 +47,7 @@ async fn until_ready(changes: &mut Changes) -> Result<Vec<String>> {
     }
 }
 
-/// First everything there is, then each change, for every watcher.
+/// First everything there is, then each change.
 pub(crate) async fn watch(harness: &mut Harness) -> Result<()> {
     let bus = harness.bus().await?;
     put(&bus, "a", "1", Expect::Any).await?;
@@ -51,8 +55,10 @@ pub(crate) async fn watch(harness: &mut Harness) -> Result<()> {
     put(&bus, "gone", "1", Expect::Any).await?;
     bus.table_delete(TABLE, "gone", Expect::Any).await?;
     let mut one = bus.table_watch(TABLE).await?;
-    ensure!(until_ready(&mut one).await? == ["a=1", "b=1"], "what there is");
-    let mut two = bus.table_watch(TABLE).await?;
+    ensure!(
+        until_ready(&mut one).await? == ["a=1", "b=1"],
+        "what there is"
+    );
     let version = put(&bus, "a", "2", Expect::Any).await?;
     let change = next(&mut one).await?;
     let put_now = matches!(&change, TableChange::Put(value) if value.version == version);
@@ -61,10 +67,25 @@ pub(crate) async fn watch(harness: &mut Harness) -> Result<()> {
     put(&bus, "c", "3", Expect::Absent).await?;
     ensure!(shown(&next(&mut one).await?) == "-b", "a deletion");
     ensure!(shown(&next(&mut one).await?) == "c=3", "a new key");
-    // The second began before these changes: it has seen all of them, by list or by change.
-    let mut latest = String::new();
-    while latest != "c=3" {
-        latest = shown(&next(&mut two).await?);
+    Ok(())
+}
+
+/// Watchers do not take changes from each other, whenever they began.
+pub(crate) async fn every_watcher_hears(harness: &mut Harness) -> Result<()> {
+    let bus = harness.bus().await?;
+    let mut watches = vec![bus.table_watch(TABLE).await?];
+    for number in 0..5 {
+        put(&bus, &format!("k{number}"), "v", Expect::Any).await?;
+        watches.push(bus.table_watch(TABLE).await?);
+    }
+    for changes in &mut watches {
+        let mut heard = BTreeSet::new();
+        while heard.len() < 5 {
+            match next(changes).await? {
+                TableChange::Ready => {}
+                change => ensure!(heard.insert(shown(&change)), "twice: {change:?}"),
+            }
+        }
     }
     Ok(())
 }
@@ -73,9 +94,15 @@ pub(crate) async fn watch(harness: &mut Harness) -> Result<()> {
 pub(crate) async fn watch_of_nothing(harness: &mut Harness) -> Result<()> {
     let bus = harness.bus().await?;
     let mut changes = bus.table_watch(TABLE).await?;
-    ensure!(next(&mut changes).await? == TableChange::Ready, "nothing there");
+    ensure!(
+        next(&mut changes).await? == TableChange::Ready,
+        "nothing there"
+    );
     put(&bus, "a", "1", Expect::Absent).await?;
-    ensure!(shown(&next(&mut changes).await?) == "a=1", "the first value");
+    ensure!(
+        shown(&next(&mut changes).await?) == "a=1",
+        "the first value"
+    );
     Ok(())
 }
 
@@ -88,8 +115,13 @@ pub(crate) async fn a_flushed_table_is_a_new_one(harness: &mut Harness) -> Resul
     let bus = harness.bus().await?;
     let new = put(&bus, "a", "1", Expect::Any).await?;
     ensure!(new.incarnation != old.incarnation, "{new:?}");
-    let stale = bus.table_put(TABLE, "a", "2".into(), Expect::Version(old)).await?;
-    ensure!(matches!(stale, nexus_bus::PutOutcome::Conflict(_)), "{stale:?}");
+    let stale = bus
+        .table_put(TABLE, "a", "2".into(), Expect::Version(old))
+        .await?;
+    ensure!(
+        matches!(stale, nexus_bus::PutOutcome::Conflict(_)),
+        "{stale:?}"
+    );
     Ok(())
 }
 

@@ -17,8 +17,14 @@ async fn a_second_owner_is_refused_and_told_who_the_first_is() -> Result<()> {
         anyhow::bail!("{refused:?}");
     };
     let error = error.to_string();
-    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
-    assert!(error.contains("mode=ro") && error.contains("bus.db"), "{error}");
+    assert!(
+        error.contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
+    assert!(
+        error.contains("mode=ro") && error.contains("bus.db"),
+        "{error}"
+    );
     bus.close().await;
     open(&path).await?.close().await;
     Ok(())
@@ -58,13 +64,23 @@ async fn after_closing_everyone_is_told() -> Result<()> {
 async fn a_file_of_something_else_is_left_alone() -> Result<()> {
     let folder = TempDir::new()?;
     let text = folder.path().join("notes.txt");
-    std::fs::write(&text, "not a database, and longer than a header of one hundred bytes ".repeat(9))?;
+    std::fs::write(
+        &text,
+        "not a database, and longer than a header of one hundred bytes ".repeat(9),
+    )?;
     let refused = open(&text).await.err();
-    assert!(matches!(refused, Some(BusError::File { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Some(BusError::File { .. })),
+        "{refused:?}"
+    );
     let other = folder.path().join("other.db");
     rusqlite::Connection::open(&other)?.execute_batch("CREATE TABLE mine (x)")?;
     let before = std::fs::read(&other)?;
-    let refused = open(&other).await.err().map(|error| error.to_string()).unwrap_or_default();
+    let refused = open(&other)
+        .await
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
     assert!(refused.contains("not a Nexus bus"), "{refused}");
     assert_eq!(std::fs::read(&other)?, before);
     Ok(())
@@ -76,7 +92,11 @@ async fn a_newer_file_is_left_alone() -> Result<()> {
     let path = folder.path().join("bus.db");
     open(&path).await?.close().await;
     rusqlite::Connection::open(&path)?.execute_batch("PRAGMA user_version = 7")?;
-    let refused = open(&path).await.err().map(|error| error.to_string()).unwrap_or_default();
+    let refused = open(&path)
+        .await
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
     assert!(refused.contains("newer version"), "{refused}");
     Ok(())
 }

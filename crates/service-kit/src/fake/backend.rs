@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use nexus_bus::{
     Backend, Backlog, BusError, ChannelInfo, Entry, EntryId, Expect, Group, GroupSpec, LiveEntry,
-    LiveItem, Outgoing, PutOutcome, ReadFrom, ServerInfo, TableChange, TableVersion, Versioned,
+    LiveItem, Outgoing, PutOutcome, ReadFrom, ServerInfo, TableChange, Versioned,
 };
 
 use super::FakeBus;
@@ -62,38 +62,50 @@ impl Backend for FakeBus {
         Ok("fake".to_owned())
     }
 
-    async fn table_get(&self, _table: &str, _key: &str) -> Result<Option<Versioned>, BusError> {
-        Ok(None)
+    async fn table_get(&self, table: &str, key: &str) -> Result<Option<Versioned>, BusError> {
+        Ok(self.state().tables.get(table, key))
     }
 
     async fn table_put(
         &self,
-        _table: &str,
-        _key: &str,
-        _value: Bytes,
+        table: &str,
+        key: &str,
+        value: Bytes,
         _expect: Expect,
     ) -> Result<PutOutcome, BusError> {
-        Ok(PutOutcome::Stored(TableVersion { incarnation: "fake".to_owned(), n: 1 }))
+        let version = self.state().tables.put(table, key, value);
+        self.poke();
+        Ok(PutOutcome::Stored(version))
     }
 
     async fn table_delete(
         &self,
-        _table: &str,
-        _key: &str,
+        table: &str,
+        key: &str,
         _expect: Expect,
     ) -> Result<PutOutcome, BusError> {
-        Ok(PutOutcome::Conflict(None))
+        let version = self.state().tables.delete(table, key);
+        self.poke();
+        Ok(PutOutcome::Stored(version))
     }
 
-    async fn table_list(&self, _table: &str) -> Result<Vec<Versioned>, BusError> {
-        Ok(Vec::new())
+    async fn table_list(&self, table: &str) -> Result<Vec<Versioned>, BusError> {
+        let state = self.state();
+        match &state.down {
+            Some(error) => Err(error.clone()),
+            None => Ok(state.tables.list(table)),
+        }
     }
 
     async fn table_watch(
         &self,
-        _table: &str,
+        table: &str,
     ) -> Result<BoxStream<'static, TableChange>, BusError> {
-        Ok(futures::stream::iter([TableChange::Ready]).chain(futures::stream::pending()).boxed())
+        let state = self.state();
+        match &state.down {
+            Some(error) => Err(error.clone()),
+            None => Ok(state.tables.watch(table, self.clone())),
+        }
     }
 
     async fn live_publish(&self, topic: &str, entries: &[LiveEntry]) -> Result<u64, BusError> {

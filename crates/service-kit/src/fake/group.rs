@@ -30,7 +30,8 @@ impl GroupReader for FakeReader {
                 if !batch.is_empty() || Instant::now() >= give_up {
                     return Ok(batch);
                 }
-                let due = state.queue.iter().map(|queued| queued.due).min();
+                let ours = state.queue.iter().filter(|queued| queued.channel == self.channel);
+                let due = ours.map(|queued| queued.due).min();
                 due.map_or(give_up, |due| due.min(give_up))
             };
             drop(tokio::time::timeout_at(next_due, changed).await);

@@ -33,7 +33,7 @@ on_every_database! {
     transactions:
         a_dropped_transaction_leaves_nothing
         a_committed_one_is_there_after_reopening
-        a_cancelled_begin_swallows_no_commit
+        a_cancelled_begin_leaves_no_transaction_open
         statements_must_bind_their_organisation
         one_commit_holds_many_organisations
         a_read_transaction_sees_one_state_and_cannot_write

@@ -21,7 +21,10 @@ struct Got {
 /// Reads a stream to its end.
 async fn read(setup: &Setup, id: &str, after: Option<u64>) -> Result<Vec<Got>> {
     let response = setup.events(id, after).await?.error_for_status()?;
-    let kind = response.headers().get("content-type").context("no content type")?;
+    let kind = response
+        .headers()
+        .get("content-type")
+        .context("no content type")?;
     assert!(kind.to_str()?.starts_with("text/event-stream"));
     let mut events = response.bytes_stream().eventsource();
     let mut got = Vec::new();
@@ -29,11 +32,17 @@ async fn read(setup: &Setup, id: &str, after: Option<u64>) -> Result<Vec<Got>> {
         while let Some(event) = events.next().await {
             let event = event?;
             let (id, name) = (event.id.parse()?, event.event);
-            got.push(Got { id, name, event: serde_json::from_str(&event.data)? });
+            got.push(Got {
+                id,
+                name,
+                event: serde_json::from_str(&event.data)?,
+            });
         }
         anyhow::Ok(())
     };
-    tokio::time::timeout(PATIENCE, reading).await.context("the stream did not end")??;
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .context("the stream did not end")??;
     Ok(got)
 }
 
@@ -55,14 +64,22 @@ async fn everything_is_reported_and_adds_up_to_the_answer() -> Result<()> {
     let asked = setup.say(SAID).await?;
     let got = read(&setup, &asked.correlation_id, None).await?;
     assert_eq!(text(&got), SAID);
-    assert!(names(&got).starts_with(&["snapshot", "status"]), "{:?}", names(&got));
+    assert!(
+        names(&got).starts_with(&["snapshot", "status"]),
+        "{:?}",
+        names(&got)
+    );
     assert!(names(&got).contains(&"delta"), "{:?}", names(&got));
     assert_eq!(got.last().map(|got| got.name.as_str()), Some("completed"));
     for got in &got {
         assert_eq!(got.name, got.event.kind());
     }
     let before_the_end = got.len() - 1;
-    assert_eq!(text(&got[..before_the_end]), SAID, "the deltas alone add up to it too");
+    assert_eq!(
+        text(&got[..before_the_end]),
+        SAID,
+        "the deltas alone add up to it too"
+    );
     setup.stop().await?;
     Ok(())
 }
@@ -76,7 +93,10 @@ async fn wherever_a_reader_resumes_it_shows_the_same() -> Result<()> {
         let seen = whole.get(cut).map_or(0, |got| got.id);
         let rest = read(&setup, &asked.correlation_id, Some(seen)).await?;
         let mut shown = Transcript::default();
-        whole[..=cut].iter().chain(&rest).for_each(|got| shown.apply(&got.event));
+        whole[..=cut]
+            .iter()
+            .chain(&rest)
+            .for_each(|got| shown.apply(&got.event));
         assert_eq!(shown.text(), SAID, "resumed behind {seen}");
         assert!(shown.is_finished());
     }
@@ -141,7 +161,10 @@ async fn reading(setup: &Setup, run: RunId) -> Result<bool> {
     if setup.seen.texts().is_empty() {
         return Ok(false);
     }
-    let status = LiveEvent::Status { step: 1, status: "thinking".into() };
+    let status = LiveEvent::Status {
+        step: 1,
+        status: "thinking".into(),
+    };
     nexus_service_kit::report(setup.bus(), run, &status).await;
     Ok(true)
 }

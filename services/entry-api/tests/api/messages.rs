@@ -11,15 +11,30 @@ use crate::node::{Setup, accepted, problem};
 async fn a_message_is_stored_answered_and_confirmed() -> Result<()> {
     let setup = Setup::start().await?;
     let response = setup.post(&json!({ "text": "hello" })).await?;
-    let location = response.headers().get("location").map(|at| at.to_str().unwrap().to_owned());
+    let location = response
+        .headers()
+        .get("location")
+        .map(|at| at.to_str().unwrap().to_owned());
     let first = accepted(response).await?;
-    assert_eq!(location, Some(format!("/v1/messages/{}", first.correlation_id)));
+    assert_eq!(
+        location,
+        Some(format!("/v1/messages/{}", first.correlation_id))
+    );
     assert_eq!(first.correlation_id, first.run_id.to_string());
-    assert_eq!(first.conversation_id, ConversationId::opened_by(RunId(first.run_id)).0);
+    assert_eq!(
+        first.conversation_id,
+        ConversationId::opened_by(RunId(first.run_id)).0
+    );
 
     let view = setup.ended(&first.correlation_id).await?;
-    assert_eq!((view.status, view.text.as_deref()), (Status::Completed, Some("hello")));
-    assert_eq!((view.provider.as_deref(), view.model.as_deref()), (Some("demo"), Some("demo-1")));
+    assert_eq!(
+        (view.status, view.text.as_deref()),
+        (Status::Completed, Some("hello"))
+    );
+    assert_eq!(
+        (view.provider.as_deref(), view.model.as_deref()),
+        (Some("demo"), Some("demo-1"))
+    );
     assert_eq!(view.usage.map(|usage| usage.output_tokens), Some(4));
 
     let body = json!({ "text": "more", "conversation_id": first.conversation_id });
@@ -40,7 +55,10 @@ async fn the_first_end_of_a_run_stays() -> Result<()> {
     assert_eq!(view.text.as_deref(), Some("first"));
     setup.seen.until(|seen| seen.receipts().len() == 2).await?;
     let view = setup.ended(&asked.correlation_id).await?;
-    assert_eq!((view.status, view.text.as_deref()), (Status::Completed, Some("first")));
+    assert_eq!(
+        (view.status, view.text.as_deref()),
+        (Status::Completed, Some("first"))
+    );
     setup.stop().await?;
     Ok(())
 }
@@ -51,7 +69,10 @@ async fn a_failure_says_why() -> Result<()> {
     let asked = setup.say("fail").await?;
     let view = setup.ended(&asked.correlation_id).await?;
     assert_eq!(view.status, Status::Failed);
-    assert_eq!(view.error.map(|error| error.code).as_deref(), Some("provider_failed"));
+    assert_eq!(
+        view.error.map(|error| error.code).as_deref(),
+        Some("provider_failed")
+    );
     setup.stop().await?;
     Ok(())
 }
@@ -73,7 +94,10 @@ async fn an_idempotency_key_stands_for_one_message() -> Result<()> {
 
     let other = json!({ "text": "twice", "metadata": { "a": 1 } });
     let (status, said) = problem(setup.post_with(&other, Some("key 1")).await?).await?;
-    assert_eq!((status, &said["code"]), (422, &json!("idempotency_key_reused")));
+    assert_eq!(
+        (status, &said["code"]),
+        (422, &json!("idempotency_key_reused"))
+    );
     let fresh = accepted(setup.post_with(&body, Some("key 2")).await?).await?;
     assert_ne!(fresh.correlation_id, one.correlation_id);
 
@@ -90,24 +114,49 @@ async fn what_is_wrong_is_refused_before_it_is_stored() -> Result<()> {
     let setup = Setup::start().await?;
     let cases: [(Value, u16, &str); 5] = [
         (json!({ "text": "" }), 422, "empty_text"),
-        (json!({ "text": "x", "provider": "dmeo" }), 422, "unknown_provider"),
+        (
+            json!({ "text": "x", "provider": "dmeo" }),
+            422,
+            "unknown_provider",
+        ),
         (json!({ "text": "x", "txet": 1 }), 422, "unknown_field"),
         (json!({ "text": "y".repeat(300_000) }), 413, "too_long"),
-        (json!({ "text": "x", "conversation_id": uuid::Uuid::nil() }), 404, "unknown_conversation"),
+        (
+            json!({ "text": "x", "conversation_id": uuid::Uuid::nil() }),
+            404,
+            "unknown_conversation",
+        ),
     ];
     for (body, status, code) in cases {
         let (got, said) = problem(setup.post(&body).await?).await?;
         assert_eq!((got, said["code"].as_str()), (status, Some(code)), "{said}");
-        assert!(said["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{said}");
+        assert!(
+            said["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.len() > 10),
+            "{said}"
+        );
     }
     for body in [b"{".to_vec(), b"{\"text\":\"\xff\"}".to_vec()] {
         let (status, said) = problem(setup.post_raw(body).await?).await?;
-        assert_eq!((status, said["code"].as_str()), (400, Some("malformed_request")), "{said}");
+        assert_eq!(
+            (status, said["code"].as_str()),
+            (400, Some("malformed_request")),
+            "{said}"
+        );
     }
     let (status, _) = problem(setup.post_raw(vec![b' '; 2_000_000]).await?).await?;
     assert_eq!(status, 413);
-    let (_, said) = problem(setup.post(&json!({ "text": "x", "provider": "dmeo" })).await?).await?;
-    assert!(said["detail"].to_string().contains("did you mean `demo`?"), "{said}");
+    let (_, said) = problem(
+        setup
+            .post(&json!({ "text": "x", "provider": "dmeo" }))
+            .await?,
+    )
+    .await?;
+    assert!(
+        said["detail"].to_string().contains("did you mean `demo`?"),
+        "{said}"
+    );
     assert!(setup.seen.texts().is_empty(), "none of it reached the bus");
     setup.stop().await?;
     Ok(())
@@ -124,7 +173,10 @@ async fn an_unknown_message_is_404_everywhere() -> Result<()> {
             setup.delete(id).await?,
         ] {
             let (status, said) = problem(response).await?;
-            assert_eq!((status, said["code"].as_str()), (404, Some("unknown_message")));
+            assert_eq!(
+                (status, said["code"].as_str()),
+                (404, Some("unknown_message"))
+            );
         }
     }
     setup.stop().await?;
@@ -136,7 +188,11 @@ async fn waiting_ends_with_the_time_given() -> Result<()> {
     let setup = Setup::start().await?;
     let asked = setup.say("wait").await?;
     let path = format!("/v1/messages/{}", asked.correlation_id);
-    let view: MessageView = setup.get(&format!("{path}?wait=50ms")).await?.json().await?;
+    let view: MessageView = setup
+        .get(&format!("{path}?wait=50ms"))
+        .await?
+        .json()
+        .await?;
     assert!(!view.status.is_final());
     let (status, said) = problem(setup.get(&format!("{path}?wait=soon")).await?).await?;
     assert_eq!((status, said["code"].as_str()), (422, Some("bad_wait")));
@@ -151,9 +207,15 @@ async fn a_message_that_is_no_longer_wanted_is_cancelled_once() -> Result<()> {
     let one = setup.delete(&asked.correlation_id).await?;
     assert_eq!(one.status().as_u16(), 202);
     let view = setup.ended(&asked.correlation_id).await?;
-    assert_eq!(view.error.map(|error| error.code).as_deref(), Some("cancelled"));
+    assert_eq!(
+        view.error.map(|error| error.code).as_deref(),
+        Some("cancelled")
+    );
     // Ended already: nothing more is asked for.
-    assert_eq!(setup.delete(&asked.correlation_id).await?.status().as_u16(), 202);
+    assert_eq!(
+        setup.delete(&asked.correlation_id).await?.status().as_u16(),
+        202
+    );
     assert_eq!(setup.seen.cancelled(), [RunId(asked.run_id)]);
     setup.stop().await?;
     Ok(())

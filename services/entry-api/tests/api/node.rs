@@ -40,17 +40,28 @@ impl Setup {
     async fn in_folder(folder: Arc<TempDir>, seen: Arc<Seen>) -> Result<Self> {
         install_tls();
         let path = folder.path();
-        let url = BusUrl::Embedded { path: path.join("bus.db"), read_only: false };
+        let url = BusUrl::Embedded {
+            path: path.join("bus.db"),
+            read_only: false,
+        };
         let bus = BusConfig::new(url, path.join("blobs"));
         let config = NodeConfig::local(bus, format!("sqlite:{}", path.display()));
         let services: Vec<Box<dyn Service>> = vec![
-            Box::new(Orchestrator { seen: Arc::clone(&seen) }),
+            Box::new(Orchestrator {
+                seen: Arc::clone(&seen),
+            }),
             service(quick()?),
         ];
         let node = Node::start(config, services).await?;
         let base = format!("http://{}", node.http_address());
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let setup = Self { node, seen, http, base, folder };
+        let setup = Self {
+            node,
+            seen,
+            http,
+            base,
+            folder,
+        };
         setup.until_principal_is_known().await?;
         Ok(setup)
     }
@@ -70,7 +81,10 @@ impl Setup {
     }
 
     pub(crate) async fn post_with(&self, body: &Value, key: Option<&str>) -> Result<Response> {
-        let mut request = self.http.post(format!("{}/v1/messages", self.base)).json(body);
+        let mut request = self
+            .http
+            .post(format!("{}/v1/messages", self.base))
+            .json(body);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
@@ -78,7 +92,12 @@ impl Setup {
     }
 
     pub(crate) async fn post_raw(&self, body: Vec<u8>) -> Result<Response> {
-        Ok(self.http.post(format!("{}/v1/messages", self.base)).body(body).send().await?)
+        Ok(self
+            .http
+            .post(format!("{}/v1/messages", self.base))
+            .body(body)
+            .send()
+            .await?)
     }
 
     pub(crate) async fn say(&self, text: &str) -> Result<Accepted> {
@@ -90,7 +109,9 @@ impl Setup {
     }
 
     pub(crate) async fn events(&self, id: &str, after: Option<u64>) -> Result<Response> {
-        let mut request = self.http.get(format!("{}/v1/messages/{id}/events", self.base));
+        let mut request = self
+            .http
+            .get(format!("{}/v1/messages/{id}/events", self.base));
         if let Some(after) = after {
             request = request.header("last-event-id", after.to_string());
         }
@@ -98,7 +119,11 @@ impl Setup {
     }
 
     pub(crate) async fn delete(&self, id: &str) -> Result<Response> {
-        Ok(self.http.delete(format!("{}/v1/messages/{id}", self.base)).send().await?)
+        Ok(self
+            .http
+            .delete(format!("{}/v1/messages/{id}", self.base))
+            .send()
+            .await?)
     }
 
     /// Waits on the server for the end of a message.
@@ -120,28 +145,44 @@ impl Setup {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.context("the principal never came")?
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .context("the principal never came")?
     }
 }
 
 /// The defaults with short pauses.
 fn quick() -> Result<Config> {
-    let overrides = [("republish_after", "200ms"), ("incarnation_poll", "50ms"), ("recheck", "1s")]
-        .map(|(key, value)| (format!("{NAME}.{key}"), value.to_owned()));
+    let overrides = [
+        ("republish_after", "200ms"),
+        ("incarnation_poll", "50ms"),
+        ("recheck", "1s"),
+    ]
+    .map(|(key, value)| (format!("{NAME}.{key}"), value.to_owned()));
     let source = ConfigSource::of_layers(None, [], &overrides)?;
     Ok(source.section(NAME, DEFAULT_CONFIG)?)
 }
 
 /// The body of a 202.
 pub(crate) async fn accepted(response: Response) -> Result<Accepted> {
-    anyhow::ensure!(response.status() == StatusCode::ACCEPTED, "{:?}", response.text().await?);
+    anyhow::ensure!(
+        response.status() == StatusCode::ACCEPTED,
+        "{:?}",
+        response.text().await?
+    );
     Ok(response.json().await?)
 }
 
 /// Status and body of a refusal, which must be a problem.
 pub(crate) async fn problem(response: Response) -> Result<(u16, Value)> {
     let status = response.status().as_u16();
-    let kind = response.headers().get("content-type").map(|kind| kind.as_bytes().to_vec());
-    anyhow::ensure!(kind.as_deref() == Some(b"application/problem+json"), "{response:?}");
+    let kind = response
+        .headers()
+        .get("content-type")
+        .map(|kind| kind.as_bytes().to_vec());
+    anyhow::ensure!(
+        kind.as_deref() == Some(b"application/problem+json"),
+        "{response:?}"
+    );
     Ok((status, response.json().await?))
 }

@@ -12,12 +12,12 @@ use nexus_contracts::events::{
 use nexus_contracts::live::LiveEvent;
 use nexus_contracts::principal::Principal;
 use nexus_contracts::{
-    ContractError, ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, UserId, channels,
-    derive_id, tables,
+    ContractError, ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, UserId,
+    channels, derive_id, tables,
 };
 use nexus_service_kit::{
-    ConsumerSpec, Deps, Failure, Handler, LiveWriter, Message, Outcome, Service, ServiceError, Started,
-    consume_each, outgoing, put_table, report,
+    ConsumerSpec, Deps, Failure, Handler, LiveWriter, Message, Outcome, Service, ServiceError,
+    Started, consume_each, outgoing, put_table, report,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -91,8 +91,15 @@ impl Service for Orchestrator {
         let demo = serde_json::json!({ "name": "demo", "default": true });
         put_table(&deps.bus, tables::PROVIDERS, "demo", &demo).await?;
         for channel in [channels::incoming("api"), channels::RECEIPTS.to_owned()] {
-            let handler = Puppet { seen: Arc::clone(&self.seen), deps: deps.clone() };
-            consume_each(deps, ConsumerSpec::new(channel, "orchestrator"), Arc::new(handler));
+            let handler = Puppet {
+                seen: Arc::clone(&self.seen),
+                deps: deps.clone(),
+            };
+            consume_each(
+                deps,
+                ConsumerSpec::new(channel, "orchestrator"),
+                Arc::new(handler),
+            );
         }
         Ok(Started::default())
     }
@@ -106,7 +113,10 @@ struct Puppet {
 #[async_trait]
 impl Handler for Puppet {
     async fn handle(&self, message: Message) -> Outcome {
-        let answers = self.answers(&message.envelope).await.map_err(|error| Failure::reject(error.to_string()))?;
+        let answers = self
+            .answers(&message.envelope)
+            .await
+            .map_err(|error| Failure::reject(error.to_string()))?;
         self.seen.news.notify_waiters();
         Ok(answers)
     }
@@ -138,8 +148,14 @@ impl Puppet {
             texts.push(event.text.clone());
             texts.iter().filter(|text| **text == event.text).count()
         };
-        let conversation = event.conversation_id.unwrap_or_else(|| ConversationId::opened_by(run));
-        let about = About { run, conversation, to: envelope };
+        let conversation = event
+            .conversation_id
+            .unwrap_or_else(|| ConversationId::opened_by(run));
+        let about = About {
+            run,
+            conversation,
+            to: envelope,
+        };
         let word = event.text.split(' ').next().unwrap_or_default();
         Ok(match word {
             // Heard the second time.
@@ -164,7 +180,10 @@ impl Puppet {
     }
 
     async fn stream(&self, run: RunId, text: &str) {
-        let first = LiveEvent::Status { step: 1, status: "thinking".into() };
+        let first = LiveEvent::Status {
+            step: 1,
+            status: "thinking".into(),
+        };
         let mut live = LiveWriter::new(self.deps.bus.clone(), run, 1);
         live.event(first).await;
         live.delta("let me see").await;
@@ -179,8 +198,11 @@ impl Puppet {
     fn cancel(&self, envelope: &Envelope) -> Answers {
         let event: RunCancel = envelope.decode()?;
         self.seen.cancelled.lock().push(event.run_id);
-        let about =
-            About { run: event.run_id, conversation: event.conversation_id, to: envelope };
+        let about = About {
+            run: event.run_id,
+            conversation: event.conversation_id,
+            to: envelope,
+        };
         Ok(vec![self.fail(&about, "cancelled")?])
     }
 
@@ -200,7 +222,10 @@ impl Puppet {
             text: text.to_owned(),
             provider: "demo".into(),
             model: "demo-1".into(),
-            usage: Usage { input_tokens: 3, output_tokens: 4 },
+            usage: Usage {
+                input_tokens: 3,
+                output_tokens: 4,
+            },
             finish_reason: FinishReason::Stop,
             steps: 2,
             metadata: Extra::new(),
@@ -222,7 +247,12 @@ impl Puppet {
         self.answer(about, "failed", &event)
     }
 
-    fn answer<E: Event>(&self, about: &About<'_>, kind: &str, event: &E) -> Result<Outgoing, ContractError> {
+    fn answer<E: Event>(
+        &self,
+        about: &About<'_>,
+        kind: &str,
+        event: &E,
+    ) -> Result<Outgoing, ContractError> {
         let metadata = Metadata {
             org_id: Some(org()),
             causation_id: Some(about.to.id.clone()),
@@ -243,5 +273,7 @@ struct About<'a> {
 }
 
 fn final_event(text: &str) -> LiveEvent {
-    LiveEvent::Completed { message: serde_json::json!({ "text": text }) }
+    LiveEvent::Completed {
+        message: serde_json::json!({ "text": text }),
+    }
 }

@@ -11,7 +11,11 @@ async fn a_message_nobody_answers_is_published_again() -> Result<()> {
     let asked = setup.say("deaf").await?;
     let view = setup.ended(&asked.correlation_id).await?;
     assert_eq!(view.text.as_deref(), Some("deaf"));
-    assert_eq!(setup.seen.texts(), ["deaf", "deaf"], "heard the second time, then no more");
+    assert_eq!(
+        setup.seen.texts(),
+        ["deaf", "deaf"],
+        "heard the second time, then no more"
+    );
     setup.stop().await?;
     Ok(())
 }
@@ -59,7 +63,9 @@ async fn a_bus_that_lost_everything_loses_no_message() -> Result<()> {
     let (folder, seen) = setup.stop().await?;
     for entry in std::fs::read_dir(folder.path())? {
         let path = entry?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         if name.is_some_and(|name| name.starts_with("bus.db")) {
             std::fs::remove_file(path)?;
         }
@@ -67,7 +73,10 @@ async fn a_bus_that_lost_everything_loses_no_message() -> Result<()> {
     let before = seen.texts().len();
     let setup = Setup::again(folder, seen).await?;
     setup.seen.until(|seen| seen.texts().len() > before).await?;
-    assert_eq!(setup.delete(&asked.correlation_id).await?.status().as_u16(), 202);
+    assert_eq!(
+        setup.delete(&asked.correlation_id).await?.status().as_u16(),
+        202
+    );
     setup.stop().await?;
     Ok(())
 }

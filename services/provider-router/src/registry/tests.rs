@@ -14,7 +14,9 @@ fn build(text: &str) -> Result<Registry, String> {
 }
 
 fn error(text: &str) -> String {
-    build(text).err().unwrap()
+    build(text)
+        .err()
+        .unwrap_or_else(|| panic!("no error: {text:?}"))
 }
 
 fn status(text: &str, name: &str) -> ProviderStatus {

@@ -49,7 +49,9 @@ fn tell(now: Timestamp, offset: UtcOffset) -> Result<Value, ToolError> {
         .checked_to_offset(offset)
         .ok_or_else(|| failed("out of range".to_owned()))?
         .truncate_to_second();
-    let time = moment.format(&Rfc3339).map_err(|error| failed(error.to_string()))?;
+    let time = moment
+        .format(&Rfc3339)
+        .map_err(|error| failed(error.to_string()))?;
     Ok(json!({
         "time": time,
         "weekday": moment.weekday().to_string(),
@@ -67,14 +69,21 @@ fn sign(offset: UtcOffset) -> String {
 fn offset(text: &str) -> Option<UtcOffset> {
     let text = text.trim();
     let upper = text.to_ascii_uppercase();
-    let rest = ["UTC", "GMT"].iter().find_map(|name| upper.strip_prefix(name)).unwrap_or(&upper);
+    let rest = ["UTC", "GMT"]
+        .iter()
+        .find_map(|name| upper.strip_prefix(name))
+        .unwrap_or(&upper);
     if rest.is_empty() || rest == "Z" {
         return (!text.is_empty()).then_some(UtcOffset::UTC);
     }
     // A typographic minus is what some models write.
     let (negative, digits) = match rest.strip_prefix('+') {
         Some(digits) => (false, digits),
-        None => (true, rest.strip_prefix('-').or_else(|| rest.strip_prefix('\u{2212}'))?),
+        None => (
+            true,
+            rest.strip_prefix('-')
+                .or_else(|| rest.strip_prefix('\u{2212}'))?,
+        ),
     };
     let (hours, minutes) = match (digits.split_once(':'), digits.len()) {
         (Some((hours, minutes)), _) if minutes.len() == 2 => (hours, minutes),
@@ -101,7 +110,11 @@ mod tests {
 
     fn told(timezone: &str) -> Value {
         // 2026-01-31T23:30:15.250Z, a Saturday.
-        tell(Timestamp::from_millis(1_769_902_215_250), offset(timezone).unwrap()).unwrap()
+        tell(
+            Timestamp::from_millis(1_769_902_215_250),
+            offset(timezone).unwrap(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -127,7 +140,18 @@ mod tests {
 
     #[test]
     fn what_is_no_offset_is_refused() {
-        for name in ["", " ", "Europe/Berlin", "+25:00", "+02:60", "+2:0", "2", "++2", "+", "+é2"] {
+        for name in [
+            "",
+            " ",
+            "Europe/Berlin",
+            "+25:00",
+            "+02:60",
+            "+2:0",
+            "2",
+            "++2",
+            "+",
+            "+é2",
+        ] {
             assert!(offset(name).is_none(), "{name}");
         }
     }

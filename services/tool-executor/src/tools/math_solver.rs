@@ -52,7 +52,9 @@ impl MathSolver {
     #[must_use]
     pub fn new() -> Self {
         let processors = thread::available_parallelism().map_or(2, usize::from);
-        Self { processors: Arc::new(Semaphore::new(processors)) }
+        Self {
+            processors: Arc::new(Semaphore::new(processors)),
+        }
     }
 }
 
@@ -136,12 +138,17 @@ impl fend_core::Interrupt for Interrupt {
 }
 
 fn evaluate(expression: &str, stopped: Arc<AtomicBool>) -> Result<String, ToolError> {
-    let interrupt =
-        Interrupt { stopped, base: stack_position(), too_deep: AtomicBool::new(false) };
+    let interrupt = Interrupt {
+        stopped,
+        base: stack_position(),
+        too_deep: AtomicBool::new(false),
+    };
     let mut context = fend_core::Context::new();
     let outcome = fend_core::evaluate_with_interrupt(expression, &mut context, &interrupt);
     if interrupt.too_deep.into_inner() {
-        return Err(ToolError::Failed("the expression recurses too deep; simplify it".to_owned()));
+        return Err(ToolError::Failed(
+            "the expression recurses too deep; simplify it".to_owned(),
+        ));
     }
     let result = outcome.map_err(|reason| {
         ToolError::Failed(format!(
@@ -204,7 +211,9 @@ fn check_symbols(text: &str) -> Result<(), ToolError> {
         return Err(bad("bits are not shifted: multiply or divide by 2^n"));
     }
     if text.contains("=>") || text.contains(['\\', 'λ', ':']) {
-        return Err(bad("functions cannot be defined: write the calculation out"));
+        return Err(bad(
+            "functions cannot be defined: write the calculation out",
+        ));
     }
     if text.contains('@') {
         return Err(bad("dates are not calculated"));
@@ -215,8 +224,10 @@ fn check_symbols(text: &str) -> Result<(), ToolError> {
 /// Bounds the depth, and refuses commas that do not separate thousands.
 fn check_brackets(text: &str) -> Result<(), ToolError> {
     let comma = || {
-        bad("a comma may only separate thousands (1,000), and not among a function's arguments: \
-             write decimals with a point, and functions of one argument")
+        bad(
+            "a comma may only separate thousands (1,000), and not among a function's arguments: \
+             write decimals with a point, and functions of one argument",
+        )
     };
     let bytes = text.as_bytes();
     // Of each open bracket: whether it belongs to a function.
@@ -225,14 +236,20 @@ fn check_brackets(text: &str) -> Result<(), ToolError> {
         let before = bytes.get(..at).unwrap_or_default();
         match byte {
             b'(' => {
-                let function = before.trim_ascii_end().last().is_some_and(u8::is_ascii_alphabetic);
+                let function = before
+                    .trim_ascii_end()
+                    .last()
+                    .is_some_and(u8::is_ascii_alphabetic);
                 open.push(function);
             }
             b')' => drop(open.pop()),
             b',' if open.contains(&true) => return Err(comma()),
             b',' => {
                 let after = bytes.get(at + 1..).unwrap_or_default();
-                let digits = after.iter().take_while(|next| next.is_ascii_digit()).count();
+                let digits = after
+                    .iter()
+                    .take_while(|next| next.is_ascii_digit())
+                    .count();
                 if digits != 3 || !before.last().is_some_and(u8::is_ascii_digit) {
                     return Err(comma());
                 }
@@ -263,7 +280,9 @@ fn check_words(text: &str) -> Result<(), ToolError> {
             return Err(bad("dates are not calculated"));
         }
         if is_dice(word) || matches!(word, "roll" | "sample") {
-            return Err(bad("dice are not rolled: there is no chance in this calculator"));
+            return Err(bad(
+                "dice are not rolled: there is no chance in this calculator",
+            ));
         }
         if ANGLE_FUNCTIONS.contains(&word) && !tail.trim_start().starts_with('(') {
             return Err(bad(&format!(

@@ -20,14 +20,20 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { path: folder.join("bus.db"), max_bytes: None }
+        Self {
+            path: folder.join("bus.db"),
+            max_bytes: None,
+        }
     }
 }
 
 #[async_trait(?Send)]
 impl Server for File {
     fn url(&self) -> BusUrl {
-        BusUrl::Embedded { path: self.path.clone(), read_only: false }
+        BusUrl::Embedded {
+            path: self.path.clone(),
+            read_only: false,
+        }
     }
 
     fn handles_survive(&self) -> bool {
@@ -35,7 +41,9 @@ impl Server for File {
     }
 
     async fn open(&self, config: &BusConfig) -> Result<Bus> {
-        let Some(max_bytes) = self.max_bytes else { return Ok(Bus::connect(config).await?) };
+        let Some(max_bytes) = self.max_bytes else {
+            return Ok(Bus::connect(config).await?);
+        };
         let backend = Embedded::open(&self.path, config.durability, Some(max_bytes)).await?;
         let blobs = Blobs::local(&config.blobs, config.inline_limit)?;
         Ok(Bus::over(Arc::new(backend), blobs))

@@ -1,11 +1,13 @@
 //! NATS.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use async_nats::Client;
 use async_trait::async_trait;
 use nexus_bus::{Bus, BusConfig, BusUrl};
 use nexus_testkit::NatsServer;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::harness::Server;
 
@@ -15,38 +17,58 @@ pub(crate) struct Nats {
 
 impl Nats {
     pub(crate) async fn start() -> Result<Self> {
-        Ok(Self { server: nexus_testkit::nats().await? })
+        Ok(Self {
+            server: nexus_testkit::nats().await?,
+        })
     }
 
     /// Updates every stream that has messages.
     async fn limit(&self, limit: impl Fn(u64) -> Value) -> Result<()> {
         let client = async_nats::connect(self.server.url()).await?;
         for name in streams(&client).await? {
-            let info = ask(&client, &format!("INFO.{name}"), &Value::Null).await?;
-            let messages = info["state"]["messages"].as_u64().context("a count of messages")?;
-            if messages > 0 {
-                let mut config = info["config"].clone();
-                config["max_msgs"] = limit(messages);
-                config["discard"] = json!("new");
-                ask(&client, &format!("UPDATE.{name}"), &config).await?;
+            let mut info: Info = ask(&client, &format!("INFO.{name}"), String::new()).await?;
+            if info.state.messages > 0 {
+                info.config
+                    .insert("max_msgs".to_owned(), limit(info.state.messages));
+                info.config.insert("discard".to_owned(), "new".into());
+                let config = serde_json::to_string(&info.config)?;
+                ask::<Info>(&client, &format!("UPDATE.{name}"), config).await?;
             }
         }
         Ok(())
     }
 }
 
-async fn streams(client: &Client) -> Result<Vec<String>> {
-    let listed = ask(client, "NAMES", &Value::Null).await?;
-    let names = listed["streams"].as_array().cloned().unwrap_or_default();
-    Ok(names.iter().filter_map(|name| name.as_str().map(ToOwned::to_owned)).collect())
+#[derive(Deserialize)]
+struct Info {
+    config: Map<String, Value>,
+    state: State,
 }
 
-async fn ask(client: &Client, what: &str, body: &Value) -> Result<Value> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let reply = client.request(format!("$JS.API.STREAM.{what}"), body.into()).await?;
+#[derive(Deserialize)]
+struct State {
+    messages: u64,
+}
+
+#[derive(Deserialize)]
+struct Names {
+    #[serde(default)]
+    streams: Option<Vec<String>>,
+}
+
+async fn streams(client: &Client) -> Result<Vec<String>> {
+    let names: Names = ask(client, "NAMES", String::new()).await?;
+    Ok(names.streams.unwrap_or_default())
+}
+
+/// Asks the server; an answer that says what went wrong is an error.
+async fn ask<T: DeserializeOwned>(client: &Client, what: &str, body: String) -> Result<T> {
+    let reply = client
+        .request(format!("$JS.API.STREAM.{what}"), body.into())
+        .await?;
     let reply: Value = serde_json::from_slice(&reply.payload)?;
-    ensure!(reply["error"].is_null(), "{what}: {}", reply["error"]);
-    Ok(reply)
+    ensure!(reply.get("error").is_none(), "{what}: {reply}");
+    Ok(serde_json::from_value(reply)?)
 }
 
 #[async_trait(?Send)]
@@ -74,16 +96,16 @@ impl Server for Nats {
     async fn flush(&mut self) -> Result<()> {
         let client = async_nats::connect(self.server.url()).await?;
         for name in streams(&client).await? {
-            ask(&client, &format!("DELETE.{name}"), &Value::Null).await?;
+            ask::<Value>(&client, &format!("DELETE.{name}"), String::new()).await?;
         }
         Ok(())
     }
 
     async fn fill(&mut self) -> Result<()> {
-        self.limit(|messages| json!(messages)).await
+        self.limit(|messages| messages.into()).await
     }
 
     async fn relieve(&mut self) -> Result<()> {
-        self.limit(|_| json!(-1)).await
+        self.limit(|_| Value::from(-1)).await
     }
 }

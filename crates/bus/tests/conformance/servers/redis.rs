@@ -14,11 +14,15 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) async fn start() -> Result<Self> {
-        Ok(Self { server: nexus_testkit::redis().await? })
+        Ok(Self {
+            server: nexus_testkit::redis().await?,
+        })
     }
 
     async fn tell(&self, words: &[&str]) -> Result<()> {
-        let (first, rest) = words.split_first().map_or(("PING", &[][..]), |(f, r)| (*f, r));
+        let (first, rest) = words
+            .split_first()
+            .map_or(("PING", &[][..]), |(f, r)| (*f, r));
         let mut command = cmd(first);
         rest.iter().for_each(|word| {
             command.arg(word);
@@ -57,7 +61,8 @@ impl Server for Redis {
     }
 
     async fn fill(&mut self) -> Result<()> {
-        self.tell(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await?;
+        self.tell(&["CONFIG", "SET", "maxmemory-policy", "noeviction"])
+            .await?;
         self.tell(&["CONFIG", "SET", "maxmemory", "1"]).await
     }
 

@@ -80,12 +80,10 @@ async fn outcomes_that_do_not_match_acknowledge_nothing() {
         let rig = Rig::new();
         rig.batches(8, 5, move |batch| async move {
             let mut outcomes = echo(&batch);
-            if batch[0].attempts == 1 {
-                if missing {
-                    outcomes.pop();
-                } else {
-                    outcomes.push(Ok(Vec::new()));
-                }
+            match (batch[0].attempts, missing) {
+                (1, true) => drop(outcomes.pop()),
+                (1, false) => outcomes.push(Ok(Vec::new())),
+                _ => {}
             }
             outcomes
         });

@@ -1,0 +1,83 @@
+//! What models are told there is.
+
+use anyhow::{Context, Result};
+use nexus_bus::Expect;
+use nexus_contracts::chat::ToolSpec;
+use nexus_contracts::tables::TOOLS;
+use nexus_service_kit::put_table;
+use nexus_testkit::wait_until;
+
+use crate::fixtures::{PATIENCE, World, kill};
+
+impl World {
+    async fn listed(&self) -> Result<Vec<String>> {
+        let entries = self.bus.table_list(TOOLS).await?;
+        Ok(entries.into_iter().map(|entry| entry.key).collect())
+    }
+
+    async fn lists(&self, names: &[&str]) -> Result<()> {
+        wait_until(PATIENCE, "the table of tools", async || {
+            Ok(self.listed().await? == names)
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
+    let world = World::new().await?;
+    let worker = world.worker(&[]).await?;
+    let all = ["current_time", "gated", "math_solver", "once", "panics"];
+    world.lists(&all).await?;
+    let entry = world
+        .bus
+        .table_get(TOOLS, "math_solver")
+        .await?
+        .context("it is listed")?;
+    let spec: ToolSpec = serde_json::from_slice(&entry.value)?;
+    assert_eq!(
+        spec.parameters["required"],
+        serde_json::json!(["expression"])
+    );
+    kill(worker).await;
+    assert_eq!(world.listed().await?, all);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_entry_comes_back_and_those_of_others_are_left_alone() -> Result<()> {
+    let world = World::new().await?;
+    let foreign = ToolSpec {
+        name: "zz_foreign".to_owned(),
+        description: "Belongs to another service.".to_owned(),
+        parameters: serde_json::json!({ "type": "object" }),
+        extra: [].into(),
+    };
+    put_table(&world.bus, TOOLS, &foreign.name, &foreign).await?;
+    let worker = world
+        .worker(&[("enabled", "[current_time, math_solver]")])
+        .await?;
+    let listed = ["current_time", "math_solver", "zz_foreign"];
+    world.lists(&listed).await?;
+    world
+        .bus
+        .table_delete(TOOLS, "math_solver", Expect::Any)
+        .await?;
+    world.lists(&listed).await?;
+    kill(worker).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tool_switched_off_is_no_longer_offered() -> Result<()> {
+    let world = World::new().await?;
+    let first = world
+        .worker(&[("enabled", "[current_time, math_solver]")])
+        .await?;
+    world.lists(&["current_time", "math_solver"]).await?;
+    kill(first).await;
+    let second = world.worker(&[("enabled", "[current_time]")]).await?;
+    world.lists(&["current_time"]).await?;
+    kill(second).await;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! Figures of Nexus, as ratios measured in one run. See README.md.
+
+mod client;
+mod floor;
+mod measure;
+mod server;
+mod turns;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about = "Figures of Nexus, as ratios measured in one run")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Whole turns: a message in, an answer out, through every worker.
+    Turns(turns::Options),
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match arguments.what {
+        What::Turns(options) => runtime.block_on(turns::run(options)),
+    }
+}
