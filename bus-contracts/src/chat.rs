@@ -55,7 +55,10 @@ impl ChatMessage {
     /// The result of a tool call, as the model gets to see it.
     #[must_use]
     pub fn tool_result(call_id: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { tool_call_id: Some(call_id.into()), ..Self::text(Role::Tool, content) }
+        Self {
+            tool_call_id: Some(call_id.into()),
+            ..Self::text(Role::Tool, content)
+        }
     }
 }
 

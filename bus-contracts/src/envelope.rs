@@ -94,8 +94,10 @@ impl Envelope {
     /// # Errors
     /// [`ContractError::Encode`] when the event cannot be written.
     pub fn new<E: Event>(id: MessageId, at: Timestamp, event: &E) -> Result<Self, ContractError> {
-        let payload = rmp_serde::to_vec_named(event)
-            .map_err(|error| ContractError::Encode { event: E::TYPE, reason: error.to_string() })?;
+        let payload = rmp_serde::to_vec_named(event).map_err(|error| ContractError::Encode {
+            event: E::TYPE,
+            reason: error.to_string(),
+        })?;
         Ok(Self {
             id,
             event_type: E::TYPE.to_owned(),
@@ -143,8 +145,10 @@ impl Envelope {
     /// # Errors
     /// [`ContractError::BadPayload`] when the payload does not read as `T`.
     pub fn decode_payload<T: serde::de::DeserializeOwned>(&self) -> Result<T, ContractError> {
-        let bad =
-            |reason: String| ContractError::BadPayload { event: self.event_type.clone(), reason };
+        let bad = |reason: String| ContractError::BadPayload {
+            event: self.event_type.clone(),
+            reason,
+        };
         match self.content_type {
             ContentType::MessagePack => {
                 rmp_serde::from_slice(&self.payload).map_err(|error| bad(error.to_string()))
@@ -168,9 +172,11 @@ impl Envelope {
     /// # Errors
     /// [`ContractError::BadField`] when the metadata cannot be written as JSON.
     pub fn to_fields(&self) -> Result<Vec<(String, Bytes)>, ContractError> {
-        let metadata = serde_json::to_vec(&self.metadata).map_err(|error| {
-            ContractError::BadField { field: "metadata", reason: error.to_string() }
-        })?;
+        let metadata =
+            serde_json::to_vec(&self.metadata).map_err(|error| ContractError::BadField {
+                field: "metadata",
+                reason: error.to_string(),
+            })?;
         let text = |value: &str| Bytes::copy_from_slice(value.as_bytes());
         let mut fields = Vec::with_capacity(8 + self.extra.len());
         fields.push(("id".to_owned(), text(self.id.as_str())));
@@ -185,7 +191,11 @@ impl Envelope {
         }
         fields.push(("metadata".to_owned(), metadata.into()));
         fields.push(("payload".to_owned(), self.payload.clone()));
-        fields.extend(self.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
+        fields.extend(
+            self.extra
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
         Ok(fields)
     }
 
@@ -198,8 +208,9 @@ impl Envelope {
         context: &FieldsContext,
     ) -> Result<Self, ContractError> {
         let mut extra: BTreeMap<String, Bytes> = fields.into_iter().collect();
-        let payload =
-            extra.remove("payload").ok_or(ContractError::MissingField { field: "payload" })?;
+        let payload = extra
+            .remove("payload")
+            .ok_or(ContractError::MissingField { field: "payload" })?;
         let event_type = take_text(&mut extra, "type")?
             .filter(|name| !name.is_empty())
             .ok_or(ContractError::MissingField { field: "type" })?;
@@ -209,16 +220,20 @@ impl Envelope {
             Some(id) => MessageId::new(id)?,
             None => context.fallback_id.clone(),
         };
-        let correlation_id =
-            take_text(&mut extra, "correlation_id")?.map(CorrelationId::new).transpose()?;
+        let correlation_id = take_text(&mut extra, "correlation_id")?
+            .map(CorrelationId::new)
+            .transpose()?;
         let timestamp = match take_text(&mut extra, "timestamp")? {
             Some(text) => text.parse()?,
             None => context.stored_at,
         };
         let metadata = match take_text(&mut extra, "metadata")? {
-            Some(text) if !text.is_empty() => serde_json::from_str(&text).map_err(|error| {
-                ContractError::BadField { field: "metadata", reason: error.to_string() }
-            })?,
+            Some(text) if !text.is_empty() => {
+                serde_json::from_str(&text).map_err(|error| ContractError::BadField {
+                    field: "metadata",
+                    reason: error.to_string(),
+                })?
+            }
             _ => Metadata::default(),
         };
         Ok(Self {

@@ -7,9 +7,7 @@ pub mod receipt;
 pub mod tool;
 
 pub use inference::{InferenceCompleted, InferenceFailed, InferenceRequested, ModelParameters};
-pub use message::{
-    MessageAccepted, MessageCompleted, MessageFailed, MessageSubmitted, RunCancel,
-};
+pub use message::{MessageAccepted, MessageCompleted, MessageFailed, MessageSubmitted, RunCancel};
 pub use receipt::ReceiptRecorded;
 pub use tool::{ToolCompleted, ToolFailed, ToolRequested};
 

@@ -203,6 +203,10 @@ impl MessageId {
     /// The id of what this message, a command, results in.
     #[must_use]
     pub fn result(&self, kind: &str) -> Self {
-        Self::from(derive_id([b"result".as_slice(), self.0.as_bytes(), kind.as_bytes()]))
+        Self::from(derive_id([
+            b"result".as_slice(),
+            self.0.as_bytes(),
+            kind.as_bytes(),
+        ]))
     }
 }

@@ -50,7 +50,11 @@ pub mod channels {
     }
 
     fn join(base: &str, name: &str) -> String {
-        if name.is_empty() { base.to_owned() } else { format!("{base}.{name}") }
+        if name.is_empty() {
+            base.to_owned()
+        } else {
+            format!("{base}.{name}")
+        }
     }
 }
 

@@ -16,8 +16,14 @@ pub fn json_schemas() -> BTreeMap<String, Value> {
             (name, (spec.schema)().to_value())
         })
         .collect();
-    schemas.insert("metadata".to_owned(), schemars::schema_for!(Metadata).to_value());
-    schemas.insert("live".to_owned(), schemars::schema_for!(crate::live::LiveEvent).to_value());
+    schemas.insert(
+        "metadata".to_owned(),
+        schemars::schema_for!(Metadata).to_value(),
+    );
+    schemas.insert(
+        "live".to_owned(),
+        schemars::schema_for!(crate::live::LiveEvent).to_value(),
+    );
     schemas
 }
 
@@ -37,9 +43,9 @@ pub fn asyncapi() -> Value {
                 "payload": { "$ref": payload },
             }),
         );
-        let channel = channels.entry(spec.channel).or_insert_with(
-            || json!({ "address": spec.channel, "messages": {} }),
-        );
+        let channel = channels
+            .entry(spec.channel)
+            .or_insert_with(|| json!({ "address": spec.channel, "messages": {} }));
         if let Some(Value::Object(list)) = channel.get_mut("messages") {
             let reference = format!("#/components/messages/{}", spec.event_type);
             list.insert(spec.event_type.to_owned(), json!({ "$ref": reference }));

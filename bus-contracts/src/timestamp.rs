@@ -60,10 +60,14 @@ impl FromStr for Timestamp {
         if let Ok(millis) = text.parse::<i64>() {
             return Ok(Self(millis));
         }
-        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|error| {
-            ContractError::BadField { field: "timestamp", reason: error.to_string() }
-        })?;
-        Ok(Self(i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)))
+        let moment =
+            OffsetDateTime::parse(text, &Rfc3339).map_err(|error| ContractError::BadField {
+                field: "timestamp",
+                reason: error.to_string(),
+            })?;
+        Ok(Self(
+            i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX),
+        ))
     }
 }
 

@@ -17,14 +17,19 @@ fn folder(name: &str) -> PathBuf {
 
 fn context() -> Result<FieldsContext> {
     let fallback_id = MessageId::new("fallback")?;
-    Ok(FieldsContext { fallback_id, stored_at: Timestamp::from_millis(0) })
+    Ok(FieldsContext {
+        fallback_id,
+        stored_at: Timestamp::from_millis(0),
+    })
 }
 
 /// A fixture as flat fields: `metadata` and `payload` as JSON text.
 fn fields(fixture: &Value) -> Result<Vec<(String, Bytes)>> {
     let object = fixture.as_object().context("a fixture is an object")?;
     let field = |(name, value): (&String, &Value)| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         (name.clone(), Bytes::from(text))
     };
     Ok(object.iter().map(field).collect())
@@ -46,15 +51,25 @@ fn fixtures() -> Result<Vec<(PathBuf, Value)>> {
 fn every_fixture_decodes_and_comes_back_whole() -> Result<()> {
     for (path, fixture) in fixtures()? {
         let about = path.display().to_string();
-        let envelope = Envelope::from_fields(fields(&fixture)?, &context()?).context(about.clone())?;
+        let envelope =
+            Envelope::from_fields(fields(&fixture)?, &context()?).context(about.clone())?;
         let spec = catalogue::find(&envelope.event_type).context(about.clone())?;
         let event = (spec.round_trip)(&envelope).context(about.clone())?;
-        ensure!(event == fixture["payload"], "{about}: payload changed to {event}");
+        ensure!(
+            event == fixture["payload"],
+            "{about}: payload changed to {event}"
+        );
         let metadata = serde_json::to_value(&envelope.metadata)?;
-        ensure!(metadata == fixture["metadata"], "{about}: metadata changed to {metadata}");
+        ensure!(
+            metadata == fixture["metadata"],
+            "{about}: metadata changed to {metadata}"
+        );
         let again = Envelope::from_fields(envelope.to_fields()?, &context()?)?;
         ensure!(again == envelope, "{about}: the envelope changed");
-        ensure!(again.extra.get("x_field").is_some(), "{about}: an unknown field was lost");
+        ensure!(
+            again.extra.get("x_field").is_some(),
+            "{about}: an unknown field was lost"
+        );
     }
     Ok(())
 }
@@ -94,7 +109,10 @@ fn committed_schemas_are_current() -> Result<()> {
         }
         let committed = std::fs::read_to_string(&path)
             .with_context(|| format!("{name} is missing; run `just schemas`"))?;
-        ensure!(committed == text, "{name} differs from the code; run `just schemas`");
+        ensure!(
+            committed == text,
+            "{name} differs from the code; run `just schemas`"
+        );
     }
     Ok(())
 }
@@ -106,8 +124,10 @@ fn fixtures_satisfy_their_schemas() -> Result<()> {
         let spec = catalogue::find(name).context("known type")?;
         let schema = (spec.schema)().to_value();
         let validator = jsonschema::validator_for(&schema)?;
-        let errors: Vec<String> =
-            validator.iter_errors(&fixture["payload"]).map(|error| error.to_string()).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(&fixture["payload"])
+            .map(|error| error.to_string())
+            .collect();
         ensure!(errors.is_empty(), "{}: {errors:?}", path.display());
     }
     Ok(())
@@ -115,7 +135,10 @@ fn fixtures_satisfy_their_schemas() -> Result<()> {
 
 #[test]
 fn a_client_may_leave_out_all_but_type_and_payload() -> Result<()> {
-    let fields = [("type", "message.submitted"), ("payload", "{\"text\":\"What is 6*7?\"}")];
+    let fields = [
+        ("type", "message.submitted"),
+        ("payload", "{\"text\":\"What is 6*7?\"}"),
+    ];
     let fields = fields.map(|(name, value)| (name.to_owned(), Bytes::from(value)));
     let envelope = Envelope::from_fields(fields, &context()?)?;
     let event: nexus_contracts::events::MessageSubmitted = envelope.decode()?;
@@ -127,20 +150,38 @@ fn a_client_may_leave_out_all_but_type_and_payload() -> Result<()> {
 #[test]
 fn what_is_wrong_is_named() -> Result<()> {
     let decode = |fields: &[(&str, &[u8])]| {
-        let fields = fields.iter().map(|(n, v)| ((*n).to_owned(), Bytes::copy_from_slice(v)));
+        let fields = fields
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), Bytes::copy_from_slice(v)));
         Envelope::from_fields(fields, &context()?).map_err(anyhow::Error::from)
     };
     let cases: [(&[(&str, &[u8])], &str); 6] = [
         (&[("payload", b"{}")], "`type` is missing"),
         (&[("type", b"x")], "`payload` is missing"),
-        (&[("type", b"x"), ("payload", b"{}"), ("metadata", b"{")], "`metadata` is not readable"),
+        (
+            &[("type", b"x"), ("payload", b"{}"), ("metadata", b"{")],
+            "`metadata` is not readable",
+        ),
         (&[("type", &[0xff]), ("payload", b"{}")], "not UTF-8"),
-        (&[("type", b"x"), ("payload", b"{}"), ("id", b"has space")], "message id"),
-        (&[("type", b"x"), ("payload", b"{}"), ("content_type", b"text/csv")], "text/csv"),
+        (
+            &[("type", b"x"), ("payload", b"{}"), ("id", b"has space")],
+            "message id",
+        ),
+        (
+            &[
+                ("type", b"x"),
+                ("payload", b"{}"),
+                ("content_type", b"text/csv"),
+            ],
+            "text/csv",
+        ),
     ];
     for (fields, expected) in cases {
         let error = decode(fields).err().context(expected)?.to_string();
-        ensure!(error.contains(expected), "`{error}` does not say `{expected}`");
+        ensure!(
+            error.contains(expected),
+            "`{error}` does not say `{expected}`"
+        );
     }
     Ok(())
 }
@@ -158,7 +199,11 @@ fn what_services_write_reads_as_json() -> Result<()> {
         envelope.content_type = nexus_contracts::ContentType::MessagePack;
         let spec = catalogue::find(&envelope.event_type).context("known type")?;
         let packed = (spec.pack)(&envelope)?;
-        let json = Envelope { payload: packed, ..envelope }.payload_json()?;
+        let json = Envelope {
+            payload: packed,
+            ..envelope
+        }
+        .payload_json()?;
         ensure!(json == fixture["payload"], "{}: {json}", path.display());
     }
     Ok(())

@@ -107,10 +107,7 @@ pub trait Backend: Send + Sync + 'static {
 
     /// All values, then every change, across reconnects: after one, the values are sent again and
     /// closed by `Ready`. Ends only when the bus is closed.
-    async fn table_watch(
-        &self,
-        table: &str,
-    ) -> Result<BoxStream<'static, TableChange>, BusError>;
+    async fn table_watch(&self, table: &str) -> Result<BoxStream<'static, TableChange>, BusError>;
 
     /// Appends to a live stream; returns the sequence of the last.
     async fn live_publish(&self, topic: &str, entries: &[LiveEntry]) -> Result<u64, BusError>;

@@ -42,9 +42,14 @@ impl FromStr for BusUrl {
             let (path, query) = path.split_once('?').unwrap_or((path, ""));
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() {
-                return Err(BusError::Config("`embedded:` needs a file: embedded:data/bus.db".into()));
+                return Err(BusError::Config(
+                    "`embedded:` needs a file: embedded:data/bus.db".into(),
+                ));
             }
-            return Ok(Self::Embedded { path: path.into(), read_only: query == "mode=ro" });
+            return Ok(Self::Embedded {
+                path: path.into(),
+                read_only: query == "mode=ro",
+            });
         }
         match text.split_once("://").map(|(scheme, _)| scheme) {
             Some("redis" | "rediss") => Ok(Self::Redis(text.to_owned())),

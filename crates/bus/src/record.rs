@@ -29,13 +29,17 @@ impl Record {
     /// The value of a field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+        self.fields
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value)
     }
 
     /// The value of a field, where it is UTF-8.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+        self.get(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// Sets a field, in place when it exists.
@@ -68,7 +72,10 @@ impl Record {
     /// Bytes of all names and values together.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+        self.fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
     }
 
     /// Gives the record an `id` when its writer left it out: derived from where it was first

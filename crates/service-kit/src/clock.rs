@@ -56,9 +56,14 @@ impl Clock {
 struct SystemTimeSource;
 
 impl TimeSource for SystemTimeSource {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the machine"
+    )]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
@@ -83,5 +88,32 @@ impl ManualClock {
 impl TimeSource for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_when_told_and_ids_carry_its_time() {
+        let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_123));
+        let (first, second) = (clock.new_id(), clock.new_id());
+        assert_ne!(first, second);
+        hand.advance(Duration::from_secs(2));
+        assert_eq!(clock.now().as_millis(), 1_700_000_002_123);
+        let (seconds, nanos) = clock.new_id().get_timestamp().unwrap().to_unix();
+        assert_eq!((seconds, nanos / 1_000_000), (1_700_000_002, 123));
+        assert!(clock.new_id() > first, "ids sort by time");
+        hand.set(Timestamp::from_millis(5));
+        assert_eq!(clock.now().as_millis(), 5);
+    }
+
+    #[test]
+    fn the_system_clock_tells_the_present() {
+        assert!(
+            Clock::system().now().as_millis() > 1_760_000_000_000,
+            "later than 2025"
+        );
     }
 }

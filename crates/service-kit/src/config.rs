@@ -20,5 +20,5 @@ mod tests;
 
 pub use env::{config_file, log_filter};
 pub use error::{ConfigError, Origin};
-pub use node::{ListenConfig, LogConfig, NodeConfig, RetentionConfig};
+pub use node::{ListenConfig, LogConfig, NodeConfig, Retention, RetentionConfig};
 pub use source::{ConfigSource, NODE_SECTIONS, SERVICE_SECTIONS};

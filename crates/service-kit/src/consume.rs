@@ -48,7 +48,13 @@ impl ConsumerSpec {
     #[must_use]
     pub fn new(channel: impl Into<String>, group: &'static str) -> Self {
         let lease = Duration::from_secs(30);
-        Self { channel: channel.into(), group, permits: 64, lease, max_attempts: 5 }
+        Self {
+            channel: channel.into(),
+            group,
+            permits: 64,
+            lease,
+            max_attempts: 5,
+        }
     }
 }
 
@@ -61,6 +67,8 @@ pub struct Message {
     pub entry_id: EntryId,
     /// The channel it came from.
     pub channel: String,
+    /// When the bus stored it.
+    pub stored_at: Timestamp,
     /// How often it was tried, this time included. Waiting is not counted.
     pub attempts: u32,
     /// Cancelled when another worker owns it now: stop, whatever comes out is dropped.
@@ -99,22 +107,32 @@ pub enum Failure {
 impl Failure {
     /// [`Failure::Retry`].
     pub fn retry(after: Duration, reason: impl Into<String>) -> Self {
-        Self::Retry { after, reason: reason.into() }
+        Self::Retry {
+            after,
+            reason: reason.into(),
+        }
     }
 
     /// [`Failure::Wait`].
     pub fn wait(after: Duration, reason: impl Into<String>) -> Self {
-        Self::Wait { after, reason: reason.into() }
+        Self::Wait {
+            after,
+            reason: reason.into(),
+        }
     }
 
     /// [`Failure::Reject`].
     pub fn reject(reason: impl Into<String>) -> Self {
-        Self::Reject { reason: reason.into() }
+        Self::Reject {
+            reason: reason.into(),
+        }
     }
 
     /// [`Failure::Fatal`].
     pub fn fatal(reason: impl Into<String>) -> Self {
-        Self::Fatal { reason: reason.into() }
+        Self::Fatal {
+            reason: reason.into(),
+        }
     }
 }
 
@@ -168,7 +186,8 @@ pub struct DeadLetter {
 /// Works through a channel, one task per message, up to `permits` at once. Returns at once; ends
 /// with the node.
 pub fn consume_each<H: Handler>(deps: &Deps, spec: ConsumerSpec, handler: Arc<H>) {
-    deps.tasks.spawn("consume", each::run(deps.clone(), spec, handler));
+    deps.tasks
+        .spawn("consume", each::run(deps.clone(), spec, handler));
 }
 
 /// Works through a channel in batches of up to `permits`. Returns at once; ends with the node.
@@ -176,7 +195,8 @@ pub fn consume_each<H: Handler>(deps: &Deps, spec: ConsumerSpec, handler: Arc<H>
 /// One batch is worked on at a time, in order. Meanwhile the next one is read and grows, and the
 /// outcomes of the one before are settled.
 pub fn consume_batches<H: BatchHandler>(deps: &Deps, spec: ConsumerSpec, handler: Arc<H>) {
-    deps.tasks.spawn("consume", batches::run(deps.clone(), spec, handler));
+    deps.tasks
+        .spawn("consume", batches::run(deps.clone(), spec, handler));
 }
 
 /// An envelope as a record for a channel.
@@ -189,15 +209,24 @@ pub fn outgoing(channel: impl Into<String>, envelope: &Envelope) -> Outgoing {
         let mut fields = vec![
             ("id".to_owned(), envelope.id.as_str().to_owned().into()),
             ("type".to_owned(), envelope.event_type.clone().into()),
-            ("content_type".to_owned(), envelope.content_type.as_str().into()),
+            (
+                "content_type".to_owned(),
+                envelope.content_type.as_str().into(),
+            ),
             ("payload".to_owned(), envelope.payload.clone()),
         ];
-        fields.extend(envelope.correlation_id.iter().map(|id| {
-            ("correlation_id".to_owned(), id.as_str().to_owned().into())
-        }));
+        fields.extend(
+            envelope
+                .correlation_id
+                .iter()
+                .map(|id| ("correlation_id".to_owned(), id.as_str().to_owned().into())),
+        );
         fields
     });
-    Outgoing { channel: channel.into(), record: Record::new(fields) }
+    Outgoing {
+        channel: channel.into(),
+        record: Record::new(fields),
+    }
 }
 
 /// An entry as an envelope, for those who read a channel without a group.
@@ -212,6 +241,9 @@ pub fn envelope_of(entry: &Entry, channel: &str) -> Result<Envelope, ContractErr
         Some(Ok(id)) => id,
         _ => fallback()?,
     };
-    let context = FieldsContext { fallback_id, stored_at };
+    let context = FieldsContext {
+        fallback_id,
+        stored_at,
+    };
     Envelope::from_fields(entry.record.clone().into_fields(), &context)
 }

@@ -38,16 +38,30 @@ impl Deps {
         let shutdown = CancellationToken::new();
         let worker = worker_id(&clock);
         let tasks = Tasks::new(health.clone(), shutdown.clone());
-        Self { bus, clock, tasks, health, shutdown, worker, stores }
+        Self {
+            bus,
+            clock,
+            tasks,
+            health,
+            shutdown,
+            worker,
+            stores,
+        }
     }
 
     /// Stops what was started on these deps: everything in flight has `grace` to finish, the rest
     /// is given back.
     pub async fn stop(&self, grace: Duration) {
         self.shutdown.cancel();
-        if tokio::time::timeout(grace, self.tasks.finished()).await.is_err() {
+        if tokio::time::timeout(grace, self.tasks.finished())
+            .await
+            .is_err()
+        {
             self.tasks.abandoned().cancel();
-            if tokio::time::timeout(RELEASE_TIME, self.tasks.finished()).await.is_err() {
+            if tokio::time::timeout(RELEASE_TIME, self.tasks.finished())
+                .await
+                .is_err()
+            {
                 tracing::warn!("some tasks did not end in time and were left behind");
             }
         }
@@ -66,7 +80,17 @@ fn worker_id(clock: &Clock) -> String {
 /// The machine's name, reduced to what every bus accepts in a consumer's name.
 pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
+    let fits = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '-'
+        }
+    };
     let name: String = name.trim().chars().take(40).map(fits).collect();
-    if name.is_empty() { "host".to_owned() } else { name }
+    if name.is_empty() {
+        "host".to_owned()
+    } else {
+        name
+    }
 }

@@ -35,6 +35,8 @@ pub(crate) struct State {
     tokens: u64,
     /// Each call of `settle` that was carried out: what became of which entry.
     pub(crate) settled: Vec<Vec<(EntryId, Action)>>,
+    /// What was trimmed, and what was to be kept.
+    pub(crate) trimmed: Vec<(String, Duration)>,
     /// How often leases were extended.
     pub(crate) extended: usize,
     /// Says no to joining, reading and settling while set.
@@ -59,7 +61,11 @@ impl FakeBus {
     pub(crate) fn deps(&self, folder: &tempfile::TempDir) -> Deps {
         let blobs = Blobs::local(folder.path(), 64 * 1024).unwrap();
         let bus = Bus::over(Arc::new(self.clone()), blobs);
-        Deps::new(bus, Clock::system(), Stores::new("sqlite::memory:").unwrap())
+        Deps::new(
+            bus,
+            Clock::system(),
+            Stores::new("sqlite::memory:").unwrap(),
+        )
     }
 
     /// Looks or reaches inside.
@@ -93,7 +99,12 @@ impl FakeBus {
         let entry = state.store(channel, record);
         let id = entry.id;
         let (channel, due) = (channel.to_owned(), Instant::now());
-        state.queue.push_back(Queued { channel, entry, attempts, due });
+        state.queue.push_back(Queued {
+            channel,
+            entry,
+            attempts,
+            due,
+        });
         drop(state);
         self.poke();
         id
@@ -103,9 +114,23 @@ impl FakeBus {
     pub(crate) fn steal_all(&self) {
         let mut state = self.state();
         let taken: Vec<_> = state.leased.drain().collect();
-        for (_, (channel, Leased { entry, attempts, .. })) in taken {
+        for (
+            _,
+            (
+                channel,
+                Leased {
+                    entry, attempts, ..
+                },
+            ),
+        ) in taken
+        {
             let due = Instant::now() + Duration::from_secs(20);
-            state.queue.push_back(Queued { channel, entry, attempts: attempts + 1, due });
+            state.queue.push_back(Queued {
+                channel,
+                entry,
+                attempts: attempts + 1,
+                due,
+            });
         }
     }
 }
@@ -114,7 +139,9 @@ impl State {
     /// What became of an entry, every time it was settled.
     pub(crate) fn fate(&self, id: EntryId) -> Vec<Action> {
         let all = self.settled.iter().flatten();
-        all.filter(|(entry, _)| *entry == id).map(|(_, action)| action.clone()).collect()
+        all.filter(|(entry, _)| *entry == id)
+            .map(|(_, action)| action.clone())
+            .collect()
     }
 
     /// How many entries a channel has.
@@ -136,7 +163,11 @@ impl State {
         let log = self.channels.entry(channel.to_owned()).or_default();
         let id = EntryId::new(log.len() as u64 + 1, 0);
         record.ensure_id(channel, "fake", id);
-        let entry = Entry { id, stored_at_ms: 1000, record };
+        let entry = Entry {
+            id,
+            stored_at_ms: 1000,
+            record,
+        };
         log.push(entry.clone());
         entry
     }
@@ -144,7 +175,12 @@ impl State {
     fn append(&mut self, outgoing: &Outgoing) -> EntryId {
         let entry = self.store(&outgoing.channel, outgoing.record.clone());
         let (id, channel, due) = (entry.id, outgoing.channel.clone(), Instant::now());
-        self.queue.push_back(Queued { channel, entry, attempts: 1, due });
+        self.queue.push_back(Queued {
+            channel,
+            entry,
+            attempts: 1,
+            due,
+        });
         id
     }
 }

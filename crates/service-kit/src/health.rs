@@ -46,8 +46,14 @@ impl Health {
     #[must_use]
     pub fn component(&self, name: impl Into<Cow<'static, str>>) -> HealthHandle {
         let name = name.into();
-        self.components.write().entry(name.clone().into_owned()).or_default();
-        HealthHandle { health: self.clone(), name }
+        self.components
+            .write()
+            .entry(name.clone().into_owned())
+            .or_default();
+        HealthHandle {
+            health: self.clone(),
+            name,
+        }
     }
 
     /// Every component, by name.
@@ -64,7 +70,10 @@ impl Health {
     /// Whether every component does its work.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.components.read().values().all(|component| component.failing.is_none())
+        self.components
+            .read()
+            .values()
+            .all(|component| component.failing.is_none())
     }
 
     /// Tells whenever a component's report turned the whole ready or not ready.
@@ -75,7 +84,11 @@ impl Health {
     /// Whether no part has ended for good: when false, only a new process helps.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !self.components.read().values().any(|component| component.fate == Fate::Ended)
+        !self
+            .components
+            .read()
+            .values()
+            .any(|component| component.fate == Fate::Ended)
     }
 
     fn set(&self, name: &str, failing: Option<String>, fate: Fate) {
@@ -84,9 +97,12 @@ impl Health {
         if component.fate == Fate::Open {
             *component = Component { failing, fate };
         }
-        let ready = components.values().all(|component| component.failing.is_none());
+        let ready = components
+            .values()
+            .all(|component| component.failing.is_none());
         drop(components);
-        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
+        self.ready
+            .send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 }
 

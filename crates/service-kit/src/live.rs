@@ -54,7 +54,10 @@ impl LiveWriter {
             warned: false,
         };
         writer.spawn(stream.run(heard));
-        Self { said, _writer: writer }
+        Self {
+            said,
+            _writer: writer,
+        }
     }
 
     /// More text.
@@ -91,7 +94,10 @@ pub async fn report(bus: &Bus, run: RunId, event: &LiveEvent) {
 fn entry(event: &LiveEvent) -> Option<LiveEntry> {
     let snapshot = matches!(event, LiveEvent::Snapshot { .. }) || event.is_final();
     match serde_json::to_vec(event) {
-        Ok(data) => Some(LiveEntry { snapshot, data: data.into() }),
+        Ok(data) => Some(LiveEntry {
+            snapshot,
+            data: data.into(),
+        }),
         Err(error) => {
             tracing::warn!(%error, "a live report could not be written");
             None
@@ -141,16 +147,23 @@ impl Stream {
     }
 
     fn snapshot(&self) -> LiveEvent {
-        LiveEvent::Snapshot { step: self.step, text: self.whole.clone() }
+        LiveEvent::Snapshot {
+            step: self.step,
+            text: self.whole.clone(),
+        }
     }
 
     /// Sends the text that waits, a snapshot when one is due, and then `event`.
     async fn flush(&mut self, event: Option<LiveEvent>) {
         let mut events = Vec::with_capacity(3);
         if !self.pending.is_empty() {
+            self.sent_at = Instant::now();
             let text = std::mem::take(&mut self.pending);
             self.whole.push_str(&text);
-            events.push(LiveEvent::Delta { step: self.step, text });
+            events.push(LiveEvent::Delta {
+                step: self.step,
+                text,
+            });
             let old = self.snapshot_at.elapsed() >= SNAPSHOT_AFTER;
             if old || self.entries + 1 >= SNAPSHOT_ENTRIES {
                 events.push(self.snapshot());
@@ -163,10 +176,12 @@ impl Stream {
     }
 
     async fn publish(&mut self, events: Vec<LiveEvent>) {
-        self.sent_at = Instant::now();
         self.entries += events.len();
-        if events.iter().any(|event| matches!(event, LiveEvent::Snapshot { .. })) {
-            (self.entries, self.snapshot_at) = (0, self.sent_at);
+        if events
+            .iter()
+            .any(|event| matches!(event, LiveEvent::Snapshot { .. }))
+        {
+            (self.entries, self.snapshot_at) = (0, Instant::now());
         }
         let entries: Vec<_> = events.iter().filter_map(entry).collect();
         if let Err(error) = self.bus.live_publish(&self.topic, &entries).await

@@ -51,7 +51,12 @@ impl Node {
         node_health.failing("starting");
         let mut servers = Servers::default();
         let addresses = (http.address, admin.address);
-        servers.start(http, mounted.clone().router(), admin, admin_routes(health.clone()));
+        servers.start(
+            http,
+            mounted.clone().router(),
+            admin,
+            admin_routes(health.clone()),
+        );
 
         let bus = connect(&config.bus, &health).await?;
         let stores = stores.reporting_to(health.clone());
@@ -64,13 +69,30 @@ impl Node {
         mounted.mount(offered.routes, config.http.body_limit);
 
         deps.tasks.spawn("bus-ping", ping(deps.clone()));
-        let janitor = janitor::run(deps.clone(), config.retention.clone(), offered.consumes.clone());
+        let janitor = janitor::run(
+            deps.clone(),
+            config.retention.clone(),
+            offered.consumes.clone(),
+        );
         deps.tasks.spawn("janitor", janitor);
-        let info = worker_info(&deps, &services, addresses, &offered.consumes, offered.permits);
+        let info = worker_info(
+            &deps,
+            &services,
+            addresses,
+            &offered.consumes,
+            offered.permits,
+        );
         // Before the first announcement, which would otherwise say "starting" for five seconds.
         node_health.ok();
         deps.tasks.spawn("workers", announce(deps.clone(), info));
-        Ok(RunningNode { addresses, deps, servers, node_health, grace: config.grace, guard })
+        Ok(RunningNode {
+            addresses,
+            deps,
+            servers,
+            node_health,
+            grace: config.grace,
+            guard,
+        })
     }
 }
 
@@ -126,7 +148,10 @@ impl RunningNode {
         self.deps.shutdown.cancelled().await;
         self.node_health.failing("shutting down");
         self.servers.http_stop.cancel();
-        tokio::join!(self.deps.stop(self.grace), self.servers.http_finished(self.grace));
+        tokio::join!(
+            self.deps.stop(self.grace),
+            self.servers.http_finished(self.grace)
+        );
         self.deps.stores.close().await;
         self.deps.bus.close().await;
         self.servers.admin_stop.cancel();
@@ -150,7 +175,8 @@ struct Servers {
 impl Servers {
     fn start(&mut self, http: Listening, routes: Router, admin: Listening, probes: Router) {
         self.http.spawn(serve(http, routes, self.http_stop.clone()));
-        self.admin.spawn(serve(admin, probes, self.admin_stop.clone()));
+        self.admin
+            .spawn(serve(admin, probes, self.admin_stop.clone()));
     }
 
     async fn http_finished(&mut self, grace: Duration) {
@@ -170,7 +196,11 @@ struct Offered {
 
 impl Offered {
     fn of(started: Vec<(&'static str, Started)>) -> Result<Self, NodeError> {
-        let mut all = Self { routes: Router::new(), consumes: BTreeSet::new(), permits: 0 };
+        let mut all = Self {
+            routes: Router::new(),
+            consumes: BTreeSet::new(),
+            permits: 0,
+        };
         for (service, started) in started {
             all.consumes.extend(started.consumes);
             all.permits += started.permits;
@@ -193,7 +223,10 @@ async fn start_services(
         let name = service.name();
         match service.start(deps).await {
             Ok(started) => Ok((name, started)),
-            Err(source) => Err(NodeError::Service { service: name, source }),
+            Err(source) => Err(NodeError::Service {
+                service: name,
+                source,
+            }),
         }
     };
     futures::future::try_join_all(services.iter().map(|service| start(service.as_ref()))).await
@@ -245,7 +278,10 @@ fn worker_info(
     WorkerInfo {
         worker: deps.worker.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        services: services.iter().map(|service| service.name().to_owned()).collect(),
+        services: services
+            .iter()
+            .map(|service| service.name().to_owned())
+            .collect(),
         consumes: consumes.iter().cloned().collect(),
         permits,
         ready: false,

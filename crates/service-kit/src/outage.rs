@@ -17,12 +17,20 @@ pub(crate) struct Outage {
 impl Outage {
     /// Nothing is away yet. `what` completes "… failed; trying again".
     pub(crate) fn new(clock: &Clock, what: impl Into<String>) -> Self {
-        Self { what: what.into(), backoff: Backoff::of_loop(clock), health: None, known_to_work: false }
+        Self {
+            what: what.into(),
+            backoff: Backoff::of_loop(clock),
+            health: None,
+            known_to_work: false,
+        }
     }
 
     /// The same, showing in this component.
     pub(crate) fn shown_in(self, health: HealthHandle) -> Self {
-        Self { health: Some(health), ..self }
+        Self {
+            health: Some(health),
+            ..self
+        }
     }
 
     /// It failed. Returns how long to wait.

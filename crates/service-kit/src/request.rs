@@ -22,7 +22,10 @@ pub struct RequestTiming {
 impl Default for RequestTiming {
     /// Again every 5 s, given up after 30 s.
     fn default() -> Self {
-        Self { again: Duration::from_secs(5), deadline: Duration::from_secs(30) }
+        Self {
+            again: Duration::from_secs(5),
+            deadline: Duration::from_secs(30),
+        }
     }
 }
 
@@ -58,7 +61,10 @@ pub async fn request(
 ) -> Result<Envelope, RequestError> {
     let give_up = Instant::now() + timing.deadline;
     let patience = i64::try_from(timing.deadline.as_millis()).unwrap_or(i64::MAX);
-    envelope.metadata.deadline.get_or_insert_with(|| clock.now().plus_millis(patience));
+    envelope
+        .metadata
+        .deadline
+        .get_or_insert_with(|| clock.now().plus_millis(patience));
     let mut question = outgoing(channel, &envelope);
     question.record.set(REPLY_FIELD, REPLY_LIVE);
 
@@ -94,7 +100,9 @@ async fn round(
     let mut heard = bus.live_subscribe(&reply_topic(id), 0).await?;
     bus.publish(vec![question.clone()]).await?;
     while let Some(item) = heard.next().await {
-        let LiveItem::Entry { data, .. } = item else { continue };
+        let LiveItem::Entry { data, .. } = item else {
+            continue;
+        };
         match decode_reply(&data, now) {
             Ok(answer) if answer.metadata.causation_id.as_ref() == Some(id) => return Ok(answer),
             Ok(_) => {}

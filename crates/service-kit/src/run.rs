@@ -43,7 +43,10 @@ pub fn run_process(
         complain(&error.to_string());
         return ExitCode::from(2);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&format!("the runtime could not start: {error}"));
@@ -156,7 +159,38 @@ fn configure(
     Ok((NodeConfig::from_source(&source)?, make(&source)?))
 }
 
-#[expect(clippy::print_stderr, reason = "said before there is a log, or after it has ended")]
+#[expect(
+    clippy::print_stderr,
+    reason = "said before there is a log, or after it has ended"
+)]
 fn complain(text: &str) {
     eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Options;
+
+    fn read(arguments: &[&str]) -> Option<Options> {
+        Options::read(arguments.iter().map(|argument| (*argument).to_owned()))
+    }
+
+    #[test]
+    fn options_are_read_or_refused() {
+        let options = read(&["--config", "a.yaml", "--set", "bus.url=redis://h?a=b"]).unwrap();
+        assert_eq!(options.file.unwrap().to_str(), Some("a.yaml"));
+        assert_eq!(
+            options.overrides,
+            [("bus.url".to_owned(), "redis://h?a=b".to_owned())]
+        );
+        assert!(read(&[]).unwrap().overrides.is_empty());
+        for bad in [
+            &["--help"][..],
+            &["--config"],
+            &["--set", "bus.url"],
+            &["--port", "1"],
+        ] {
+            assert!(read(bad).is_none(), "{bad:?}");
+        }
+    }
 }

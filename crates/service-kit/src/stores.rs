@@ -26,7 +26,11 @@ impl Stores {
     /// # Errors
     /// [`StoreError::Url`] when it is none of these.
     pub fn new(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { url: Arc::new(url.parse()?), health: Health::default(), open: Arc::default() })
+        Ok(Self {
+            url: Arc::new(url.parse()?),
+            health: Health::default(),
+            open: Arc::default(),
+        })
     }
 
     /// The same, telling `health` about a database that is away.

@@ -28,7 +28,9 @@ pub struct TableView<T> {
 
 impl<T> Clone for TableView<T> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -49,7 +51,12 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> TableView<T> {
             }),
         };
         let bus = deps.bus.clone();
-        let follower = Follower { view: view.clone(), bus, table, incarnation: None };
+        let follower = Follower {
+            view: view.clone(),
+            bus,
+            table,
+            incarnation: None,
+        };
         deps.tasks.spawn("table", follower.run(deps.clone()));
         drop(tokio::time::timeout(FIRST_COPY, view.ready()).await);
         view
@@ -87,7 +94,9 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> TableView<T> {
 
     fn edit(&self, edit: impl FnOnce(&mut BTreeMap<String, T>)) {
         edit(&mut self.shared.values.write());
-        self.shared.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.shared
+            .changes
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -104,7 +113,9 @@ pub async fn put_table<T: Serialize + Sync>(
     let json = serde_json::to_vec(value).map_err(|error| {
         BusError::Protocol(format!("value of `{key}` in table `{table}`: {error}"))
     })?;
-    bus.table_put(table, key, json.into(), Expect::Any).await.map(drop)
+    bus.table_put(table, key, json.into(), Expect::Any)
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]
@@ -123,7 +134,9 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Follower<T> {
         let mut outage = Outage::new(&deps.clock, format!("watching table {}", self.table));
         loop {
             let followed = self.follow(&mut outage);
-            let Some(result) = deps.shutdown.run_until_cancelled(followed).await else { return };
+            let Some(result) = deps.shutdown.run_until_cancelled(followed).await else {
+                return;
+            };
             let error = result.err().unwrap_or(BusError::Closed);
             let pause = tokio::time::sleep(outage.failed(&error));
             if deps.shutdown.run_until_cancelled(pause).await.is_none() {
@@ -162,12 +175,15 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Follower<T> {
     /// After a (re)connect: what is not there any more was deleted meanwhile, but only where this
     /// is still the table that was copied before. A new incarnation is not a deletion.
     async fn drop_what_was_deleted(&mut self) {
-        let Ok(there) = self.bus.table_list(self.table).await else { return };
+        let Ok(there) = self.bus.table_list(self.table).await else {
+            return;
+        };
         let Some(first) = there.first() else { return };
         let incarnation = Some(first.version.incarnation.clone());
         if self.incarnation == incarnation {
             let keys: BTreeSet<_> = there.into_iter().map(|versioned| versioned.key).collect();
-            self.view.edit(|values| values.retain(|key, _| keys.contains(key)));
+            self.view
+                .edit(|values| values.retain(|key, _| keys.contains(key)));
         }
         self.incarnation = incarnation;
     }

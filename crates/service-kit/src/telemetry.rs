@@ -9,8 +9,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{self, ConfigError, LogConfig};
 
 /// Upper bounds of durations, in seconds: from a step in memory to a long model call.
-const SECONDS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0];
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0,
+];
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
@@ -33,7 +34,11 @@ pub fn install_metrics() {
 
 /// All metrics in the text format of Prometheus.
 pub(crate) fn render_metrics() -> String {
-    METRICS.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default()
+    METRICS
+        .get()
+        .and_then(Option::as_ref)
+        .map(PrometheusHandle::render)
+        .unwrap_or_default()
 }
 
 /// Keeps histograms from growing between scrapes.
@@ -56,7 +61,9 @@ pub fn install_logs(log: &LogConfig) -> Result<(), ConfigError> {
     let filter = EnvFilter::try_new(&text).map_err(|error| {
         ConfigError::invalid(key, format!("`{text}` is not a log filter: {error}"))
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let set = if std::io::stderr().is_terminal() {
         builder.with_target(false).try_init()
     } else {

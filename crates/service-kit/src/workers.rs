@@ -61,7 +61,11 @@ pub(crate) async fn announce(deps: Deps, mut info: WorkerInfo) {
         }
     }
     // Where this fails the entry stays, and readers judge it by its time.
-    drop(deps.bus.table_delete(tables::WORKERS, &info.worker, Expect::Any).await);
+    drop(
+        deps.bus
+            .table_delete(tables::WORKERS, &info.worker, Expect::Any)
+            .await,
+    );
 }
 
 async fn say(deps: &Deps, info: &mut WorkerInfo) {
@@ -74,7 +78,9 @@ async fn say(deps: &Deps, info: &mut WorkerInfo) {
 }
 
 async fn forget_the_gone(bus: &Bus, now: Timestamp) {
-    let Ok(entries) = bus.table_list(tables::WORKERS).await else { return };
+    let Ok(entries) = bus.table_list(tables::WORKERS).await else {
+        return;
+    };
     for entry in entries {
         let seen = serde_json::from_slice::<WorkerInfo>(&entry.value).map(|info| info.seen_at);
         let gone = |seen: Timestamp| now.as_millis() - seen.as_millis() > GONE_AFTER_MS;

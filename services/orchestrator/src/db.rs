@@ -25,5 +25,8 @@ pub(crate) fn outbox_body(envelope: &Envelope) -> Result<Vec<u8>, Error> {
 
 /// A message the outbox kept.
 pub(crate) fn outbox_outgoing(channel: String, body: &[u8]) -> Result<Outgoing, Error> {
-    Ok(Outgoing { channel, record: Record::new(decode(body)?) })
+    Ok(Outgoing {
+        channel,
+        record: Record::new(decode(body)?),
+    })
 }

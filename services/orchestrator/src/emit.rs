@@ -1,8 +1,6 @@
 //! From commands to envelopes. Pure.
 
-use nexus_contracts::events::{
-    Event, InferenceRequested, MessageCompleted, MessageFailed,
-};
+use nexus_contracts::events::{Event, InferenceRequested, MessageCompleted, MessageFailed};
 use nexus_contracts::live::LiveEvent;
 use nexus_contracts::{ContractError, Envelope, MessageId, Metadata, Timestamp, channels};
 
@@ -48,19 +46,37 @@ pub fn emission(
     let emission = match command {
         Command::Accept { header, event } => {
             let settle = Settle::ByPublication;
-            Emission { kept: false, ..answer(header, "accepted", event, (settle, now))? }
+            Emission {
+                kept: false,
+                ..answer(header, "accepted", event, (settle, now))?
+            }
         }
-        Command::Complete { header, event } => {
-            answer(header, "completed", event.as_ref(), (final_settle(header), now))?
-        }
+        Command::Complete { header, event } => answer(
+            header,
+            "completed",
+            event.as_ref(),
+            (final_settle(header), now),
+        )?,
         Command::Fail { header, event } => {
             answer(header, "failed", event, (final_settle(header), now))?
         }
-        Command::Infer { id, header, step, deadline, event } => {
+        Command::Infer {
+            id,
+            header,
+            step,
+            deadline,
+            event,
+        } => {
             let metadata = work_metadata(header, *step, *deadline, cause);
             work(id, event.as_ref(), metadata, (header, now))?
         }
-        Command::CallTool { id, header, step, deadline, event } => {
+        Command::CallTool {
+            id,
+            header,
+            step,
+            deadline,
+            event,
+        } => {
             let metadata = work_metadata(header, *step, *deadline, cause);
             work(id, event, metadata, (header, now))?
         }
@@ -73,7 +89,11 @@ pub fn emission(
 }
 
 fn final_settle(header: &RunHeader) -> Settle {
-    if header.receipts { Settle::ByReceipt } else { Settle::ByPublication }
+    if header.receipts {
+        Settle::ByReceipt
+    } else {
+        Settle::ByPublication
+    }
 }
 
 fn answer<E: Event>(
@@ -82,11 +102,23 @@ fn answer<E: Event>(
     event: &E,
     (settle, now): (Settle, Timestamp),
 ) -> Result<Emission, ContractError> {
-    let metadata =
-        Metadata { causation_id: Some(header.message_id.clone()), ..base_metadata(header) };
-    let envelope = envelope(answer_id(header.run_id, kind), event, metadata, (header, now))?;
+    let metadata = Metadata {
+        causation_id: Some(header.message_id.clone()),
+        ..base_metadata(header)
+    };
+    let envelope = envelope(
+        answer_id(header.run_id, kind),
+        event,
+        metadata,
+        (header, now),
+    )?;
     let channel = channels::processed(&header.adapter);
-    Ok(Emission { channel, envelope, settle, kept: true })
+    Ok(Emission {
+        channel,
+        envelope,
+        settle,
+        kept: true,
+    })
 }
 
 fn work<E: Event>(
@@ -98,7 +130,12 @@ fn work<E: Event>(
     let until = metadata.deadline.unwrap_or(about.1);
     let envelope = envelope(id.clone(), event, metadata, about)?;
     let settle = Settle::ByResult { until };
-    Ok(Emission { channel: E::CHANNEL.to_owned(), envelope, settle, kept: true })
+    Ok(Emission {
+        channel: E::CHANNEL.to_owned(),
+        envelope,
+        settle,
+        kept: true,
+    })
 }
 
 fn envelope<E: Event>(
@@ -160,14 +197,27 @@ pub fn live(envelope: &Envelope) -> Option<Live> {
     let event = match envelope.event_type.as_str() {
         InferenceRequested::TYPE => {
             let step = envelope.metadata.step.unwrap_or(1);
-            LiveEvent::Status { step, status: "thinking".to_owned() }
+            LiveEvent::Status {
+                step,
+                status: "thinking".to_owned(),
+            }
         }
-        MessageCompleted::TYPE => LiveEvent::Completed { message: envelope.payload_json().ok()? },
-        MessageFailed::TYPE => LiveEvent::Failed { message: envelope.payload_json().ok()? },
+        MessageCompleted::TYPE => LiveEvent::Completed {
+            message: envelope.payload_json().ok()?,
+        },
+        MessageFailed::TYPE => LiveEvent::Failed {
+            message: envelope.payload_json().ok()?,
+        },
         _ => return None,
     };
     let data = serde_json::to_vec(&event).ok()?.into();
     // A final report carries the whole text: a reader that missed something can start from it.
-    let entry = nexus_bus::LiveEntry { snapshot: event.is_final(), data };
-    Some(Live { topic: run.live_topic(), entry })
+    let entry = nexus_bus::LiveEntry {
+        snapshot: event.is_final(),
+        data,
+    };
+    Some(Live {
+        topic: run.live_topic(),
+        entry,
+    })
 }

@@ -37,9 +37,10 @@ impl Incoming {
         let name = self.name.clone();
         match &self.principal {
             None => Some(Sender::Adapter { name }),
-            Some(key) => {
-                self.principals.get(key).map(|principal| Sender::Client { name, principal })
-            }
+            Some(key) => self
+                .principals
+                .get(key)
+                .map(|principal| Sender::Client { name, principal }),
         }
     }
 
@@ -47,17 +48,32 @@ impl Incoming {
     /// told: the message is parked.
     fn refuse(&self, refusal: Refusal) -> Outcome {
         metrics::refused(refusal.code);
-        let Refusal { header, code, detail } = refusal;
-        let Some(header) = header else { return Err(Failure::Reject { reason: detail }) };
+        let Refusal {
+            header,
+            code,
+            detail,
+        } = refusal;
+        let Some(header) = header else {
+            return Err(Failure::Reject { reason: detail });
+        };
         let command = failure(&header, code, &detail, Extra::new());
         self.outgoing(&command)
     }
 
     fn outgoing(&self, command: &Command) -> Outcome {
-        let Command::Fail { header, .. } = command else { return Ok(Vec::new()) };
-        let emission = emission(command, &header.message_id, self.clock.now())
-            .map_err(|error| Failure::Reject { reason: error.to_string() })?;
-        Ok(emission.map(|one| outgoing(one.channel, &one.envelope)).into_iter().collect())
+        let Command::Fail { header, .. } = command else {
+            return Ok(Vec::new());
+        };
+        let emission =
+            emission(command, &header.message_id, self.clock.now()).map_err(|error| {
+                Failure::Reject {
+                    reason: error.to_string(),
+                }
+            })?;
+        Ok(emission
+            .map(|one| outgoing(one.channel, &one.envelope))
+            .into_iter()
+            .collect())
     }
 }
 
@@ -69,7 +85,10 @@ impl BatchHandler for Incoming {
                 "no principal for the client `{}` yet; is it in the section `principals`?",
                 self.name
             );
-            let wait = Failure::Wait { after: Duration::from_millis(500), reason };
+            let wait = Failure::Wait {
+                after: Duration::from_millis(500),
+                reason,
+            };
             return batch.iter().map(|_| Err(wait.clone())).collect();
         };
         let translated = batch
@@ -110,8 +129,9 @@ pub struct Results {
 #[async_trait]
 impl BatchHandler for Results {
     async fn handle(&self, batch: Vec<Message>) -> Vec<Outcome> {
-        let translated =
-            batch.iter().map(|message| translate::result(&message.envelope, &message.channel));
+        let translated = batch
+            .iter()
+            .map(|message| translate::result(&message.envelope, &message.channel));
         let reject = |reason: String| Err(Failure::Reject { reason });
         let (mut outcomes, events) = sort_out(translated, reject);
         fill_in(&mut outcomes, self.intake.handle(events).await);
@@ -121,18 +141,21 @@ impl BatchHandler for Results {
     /// A result that cannot be read is replaced by one that says so, or the run would wait for
     /// its deadline.
     fn on_dead(&self, letter: &DeadLetter) -> Vec<Outgoing> {
-        let Some(dead) = &letter.envelope else { return Vec::new() };
+        let Some(dead) = &letter.envelope else {
+            return Vec::new();
+        };
         let replaces_itself = [InferenceFailed::TYPE, ToolFailed::TYPE];
         if replaces_itself.contains(&dead.event_type.as_str()) {
             return Vec::new();
         }
-        let detail = format!("the result was parked in {}.dead: {}", letter.channel, letter.reason);
+        let detail = format!(
+            "the result was parked in {}.dead: {}",
+            letter.channel, letter.reason
+        );
         let now = self.clock.now();
         let id = dead.id.result("poisoned");
         let replacement = match letter.channel.as_str() {
-            channels::INFERENCE_RESPONSE => {
-                Envelope::new(id, now, &poisoned_inference(detail))
-            }
+            channels::INFERENCE_RESPONSE => Envelope::new(id, now, &poisoned_inference(detail)),
             channels::TOOLS_RESULTS => Envelope::new(id, now, &poisoned_tool(detail)),
             _ => return Vec::new(),
         };
@@ -141,7 +164,10 @@ impl BatchHandler for Results {
                 .correlated(dead.correlation_id.clone())
                 .with_metadata(dead.metadata.clone())
         });
-        replacement.map(|envelope| outgoing(&letter.channel, &envelope)).into_iter().collect()
+        replacement
+            .map(|envelope| outgoing(&letter.channel, &envelope))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -191,6 +217,14 @@ fn fill_in(outcomes: &mut [Option<Outcome>], handled: Vec<crate::processor::Hand
 }
 
 fn finished(outcomes: Vec<Option<Outcome>>) -> Vec<Outcome> {
-    let lost = || Err(Failure::Retry { after: Duration::ZERO, reason: "no outcome".to_owned() });
-    outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect()
+    let lost = || {
+        Err(Failure::Retry {
+            after: Duration::ZERO,
+            reason: "no outcome".to_owned(),
+        })
+    };
+    outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or_else(lost))
+        .collect()
 }

@@ -6,6 +6,9 @@ use nexus_orchestrator::{DEFAULT_CONFIG, NAME, service};
 
 fn main() -> ExitCode {
     nexus_service_kit::main_of(NAME, |source| {
-        Ok(service(source.section(NAME, DEFAULT_CONFIG)?, source.section("principals", "{}")?))
+        Ok(service(
+            source.section(NAME, DEFAULT_CONFIG)?,
+            source.section("principals", "{}")?,
+        ))
     })
 }

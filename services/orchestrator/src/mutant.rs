@@ -25,7 +25,12 @@ pub(crate) fn acknowledge_first(intake: Intake, events: Vec<Translated>) -> Vec<
     let tasks = intake.tasks.clone();
     tasks.spawn("orchestrator.mutant", async move {
         tokio::time::sleep(WINDOW).await;
-        for failure in intake.commit(events).await.into_iter().filter_map(Result::err) {
+        for failure in intake
+            .commit(events)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+        {
             tracing::warn!(?failure, "lost by the mutant");
         }
     });

@@ -98,18 +98,19 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`ContractError::Encode`] when an event cannot be written.
-pub fn plan(
-    batch: &[&Inbound],
-    loaded: &mut Loaded,
-    ctx: &Ctx<'_>,
-) -> Result<Plan, ContractError> {
+pub fn plan(batch: &[&Inbound], loaded: &mut Loaded, ctx: &Ctx<'_>) -> Result<Plan, ContractError> {
     let mut plan = Plan::default();
     let mut in_batch = HashSet::new();
     for (at, inbound) in batch.iter().enumerate() {
         if let Input::Submitted(submission) = &inbound.input {
             let key = (inbound.channel.clone(), inbound.message_id.clone());
             if let Some((handled, conversation_id)) = loaded.inbox.get(&key) {
-                repeat(&mut plan, &submission.header, (*handled, *conversation_id), ctx.now)?;
+                repeat(
+                    &mut plan,
+                    &submission.header,
+                    (*handled, *conversation_id),
+                    ctx.now,
+                )?;
                 continue;
             }
             if !in_batch.insert(key) {
@@ -129,7 +130,11 @@ fn apply(
     ctx: &Ctx<'_>,
 ) -> Result<(), ContractError> {
     let id = inbound.conversation_id;
-    let fresh = || Conversation { version: 0, state: State::new(id), user: None };
+    let fresh = || Conversation {
+        version: 0,
+        state: State::new(id),
+        user: None,
+    };
     let found = match loaded.conversations.get(&id) {
         Some(conversation) => conversation.clone(),
         None if inbound.opens => fresh(),
@@ -138,8 +143,16 @@ fn apply(
     match step(&found.state, &inbound.input, ctx) {
         Ok((state, commands)) => {
             let user = found.user.or_else(|| submitter(&inbound.input));
-            let next = Conversation { version: found.version + 1, state, user };
-            plan.journal.push(JournalRow { conversation_id: id, seq: next.version, event: at });
+            let next = Conversation {
+                version: found.version + 1,
+                state,
+                user,
+            };
+            plan.journal.push(JournalRow {
+                conversation_id: id,
+                seq: next.version,
+                event: at,
+            });
             plan.conversations
                 .entry(id)
                 .and_modify(|(_, latest)| *latest = next.clone())
@@ -183,7 +196,9 @@ fn refuse(
     (code, detail): (&'static str, &str),
     ctx: &Ctx<'_>,
 ) -> Result<(), ContractError> {
-    let Input::Submitted(submission) = &inbound.input else { return Ok(()) };
+    let Input::Submitted(submission) = &inbound.input else {
+        return Ok(());
+    };
     handled(plan, inbound, Handled::Refused);
     let metadata = submission.message.metadata.clone();
     let command = failure(&submission.header, code, detail, metadata);
@@ -215,7 +230,10 @@ fn repeat(
             conversation_id,
             extra: Extra::new(),
         };
-        let accept = Command::Accept { header: header.clone(), event };
+        let accept = Command::Accept {
+            header: header.clone(),
+            event,
+        };
         if let Some(emission) = emission(&accept, &header.message_id, now)? {
             plan.publish.push((emission.channel, emission.envelope));
         }
@@ -232,7 +250,8 @@ fn carry_out(
     let conversation_id = inbound.conversation_id;
     for command in commands {
         if let Some(emission) = emission(&command, &inbound.message_id, now)? {
-            plan.publish.push((emission.channel.clone(), emission.envelope.clone()));
+            plan.publish
+                .push((emission.channel.clone(), emission.envelope.clone()));
             if emission.kept {
                 let run = emission.envelope.metadata.run_id.unwrap_or(inbound.run_id);
                 plan.outbox.push((run, emission));

@@ -65,13 +65,18 @@ impl Intake {
         let sent = self.queue.send(Job { events, reply }).await;
         match (sent, answer.await) {
             (Ok(()), Ok(handled)) => handled,
-            _ => (0..count).map(|_| Err(away("the orchestrator is stopping"))).collect(),
+            _ => (0..count)
+                .map(|_| Err(away("the orchestrator is stopping")))
+                .collect(),
         }
     }
 }
 
 fn away(reason: impl ToString) -> Failure {
-    Failure::Wait { after: AWAY, reason: reason.to_string() }
+    Failure::Wait {
+        after: AWAY,
+        reason: reason.to_string(),
+    }
 }
 
 /// Commits and publishes.
@@ -104,8 +109,15 @@ impl Processor {
         let limits = config.limits();
         #[cfg(feature = "mutants")]
         let mutant = config.mutant;
-        let processor = Arc::new(Self { deps: deps.clone(), store, config, limits, tools });
-        deps.tasks.spawn("orchestrator.processor", processor.run(jobs));
+        let processor = Arc::new(Self {
+            deps: deps.clone(),
+            store,
+            config,
+            limits,
+            tools,
+        });
+        deps.tasks
+            .spawn("orchestrator.processor", processor.run(jobs));
         Intake {
             queue,
             #[cfg(feature = "mutants")]
@@ -125,7 +137,9 @@ impl Processor {
                 size += job.events.len();
                 batch.push(job);
             }
-            let Ok(permit) = Arc::clone(&publishing).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&publishing).acquire_owned().await else {
+                return;
+            };
             let (events, replies) = split(batch);
             let committed = self.commit(&events).await;
             let processor = Arc::clone(&self);
@@ -183,7 +197,10 @@ impl Processor {
         };
         let resend_after = self.config.resend_after.as_millis();
         let resend_after_ms = i64::try_from(resend_after).unwrap_or(i64::MAX);
-        let timing = Timing { now, resend_after_ms };
+        let timing = Timing {
+            now,
+            resend_after_ms,
+        };
         let tx = self.store.begin_shared().await?;
         let mut committed = Committed::default();
         for (org, group) in by_organisation(events, chosen) {
@@ -213,9 +230,10 @@ impl Processor {
                     }
                 }
                 Err(error) if is_away(&error) => away(error),
-                Err(error) => {
-                    Failure::Retry { after: AWAY, reason: error.to_string() }
-                }
+                Err(error) => Failure::Retry {
+                    after: AWAY,
+                    reason: error.to_string(),
+                },
             };
             for at in chosen {
                 set(&mut handled, at, &failure);
@@ -233,7 +251,9 @@ impl Processor {
         }
         // Lossy by design: whoever waits also gets the durable answer.
         let reports = committed.live.iter().map(|live| {
-            self.deps.bus.live_publish(&live.topic, std::slice::from_ref(&live.entry))
+            self.deps
+                .bus
+                .live_publish(&live.topic, std::slice::from_ref(&live.entry))
         });
         for report in futures::future::join_all(reports).await {
             if let Err(error) = report {
@@ -260,7 +280,10 @@ async fn organisation(
     let batch: Vec<&Inbound> = group.events.iter().map(|(_, event)| *event).collect();
     let mut loaded = load(&tenant, &batch).await?;
     let plan = plan::plan(&batch, &mut loaded, ctx)?;
-    let again = plan.again.iter().filter_map(|at| group.events.get(*at).map(|(at, _)| *at));
+    let again = plan
+        .again
+        .iter()
+        .filter_map(|at| group.events.get(*at).map(|(at, _)| *at));
     let again = again.collect();
     let repeats = if plan.repeat.is_empty() {
         Vec::new()
@@ -272,8 +295,15 @@ async fn organisation(
 }
 
 fn collect(committed: &mut Committed, plan: Plan, repeats: Vec<Outgoing>) {
-    committed.live.extend(plan.publish.iter().filter_map(|(_, envelope)| emit::live(envelope)));
-    let messages = plan.publish.iter().map(|(channel, envelope)| outgoing(channel, envelope));
+    committed.live.extend(
+        plan.publish
+            .iter()
+            .filter_map(|(_, envelope)| emit::live(envelope)),
+    );
+    let messages = plan
+        .publish
+        .iter()
+        .map(|(channel, envelope)| outgoing(channel, envelope));
     committed.publish.extend(messages);
     committed.publish.extend(repeats);
     committed.cancelled.extend(plan.cancelled);
@@ -287,18 +317,23 @@ struct Group<'a> {
 }
 
 /// In order of organisation, so that two replicas never wait for each other crosswise.
-fn by_organisation<'a>(
-    events: &'a [Translated],
-    chosen: &[usize],
-) -> BTreeMap<OrgId, Group<'a>> {
+fn by_organisation<'a>(events: &'a [Translated], chosen: &[usize]) -> BTreeMap<OrgId, Group<'a>> {
     let mut groups: BTreeMap<OrgId, Group<'a>> = BTreeMap::new();
     for at in chosen {
         match events.get(*at) {
             Some(Translated::Event(event)) => {
-                groups.entry(event.org).or_default().events.push((*at, event));
+                groups
+                    .entry(event.org)
+                    .or_default()
+                    .events
+                    .push((*at, event));
             }
             Some(Translated::Receipt { org, ids }) => {
-                groups.entry(*org).or_default().receipts.extend(ids.iter().cloned());
+                groups
+                    .entry(*org)
+                    .or_default()
+                    .receipts
+                    .extend(ids.iter().cloned());
             }
             None => {}
         }
@@ -332,7 +367,10 @@ fn set(handled: &mut [Handled], at: usize, failure: &Failure) {
 
 fn again() -> Failure {
     let reason = "the same message is being handled".to_owned();
-    Failure::Wait { after: Duration::from_millis(50), reason }
+    Failure::Wait {
+        after: Duration::from_millis(50),
+        reason,
+    }
 }
 
 fn is_away(error: &Error) -> bool {

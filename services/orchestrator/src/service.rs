@@ -28,7 +28,10 @@ struct Orchestrator {
 /// `client:<name>`.
 #[must_use]
 pub fn service(config: Config, principals: BTreeMap<String, Principal>) -> Box<dyn Service> {
-    Box::new(Orchestrator { config: Arc::new(config), principals })
+    Box::new(Orchestrator {
+        config: Arc::new(config),
+        principals,
+    })
 }
 
 #[async_trait]
@@ -53,7 +56,11 @@ impl Service for Orchestrator {
         deps.tasks.spawn("orchestrator.sweeper", sweeper.run());
         let mut consumes = self.consume_incoming(deps, &intake, &principals);
         consumes.extend(self.consume_results(deps, &intake));
-        Ok(Started { consumes, permits: self.config.batch, ..Started::default() })
+        Ok(Started {
+            consumes,
+            permits: self.config.batch,
+            ..Started::default()
+        })
     }
 }
 
@@ -76,7 +83,11 @@ impl Orchestrator {
             let name = if client == LOCAL_CLIENT { "" } else { client };
             (name.to_owned(), Some(format!("client:{client}")))
         });
-        let adapters = self.config.adapters.iter().map(|adapter| (adapter.clone(), None));
+        let adapters = self
+            .config
+            .adapters
+            .iter()
+            .map(|adapter| (adapter.clone(), None));
         let mut consumes = Vec::new();
         for (name, principal) in clients.chain(adapters) {
             let channel = channels::incoming(&name);
@@ -94,9 +105,16 @@ impl Orchestrator {
     }
 
     fn consume_results(&self, deps: &Deps, intake: &Intake) -> Vec<String> {
-        let from = [channels::INFERENCE_RESPONSE, channels::TOOLS_RESULTS, channels::RECEIPTS];
+        let from = [
+            channels::INFERENCE_RESPONSE,
+            channels::TOOLS_RESULTS,
+            channels::RECEIPTS,
+        ];
         for channel in from {
-            let handler = Results { intake: intake.clone(), clock: deps.clock.clone() };
+            let handler = Results {
+                intake: intake.clone(),
+                clock: deps.clock.clone(),
+            };
             consume_batches(deps, self.spec(channel), Arc::new(handler));
         }
         from.map(str::to_owned).to_vec()

@@ -50,7 +50,13 @@ impl Sweeper {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let health = self.deps.health.component("orchestrator.sweeper");
         let mut pruned = Instant::now();
-        while self.deps.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        while self
+            .deps
+            .shutdown
+            .run_until_cancelled(ticks.tick())
+            .await
+            .is_some()
+        {
             match self.sweep(&mut pruned).await {
                 Ok(()) => health.ok(),
                 Err(error) => health.failing(&error.to_string()),
@@ -97,7 +103,11 @@ impl Sweeper {
     async fn watch_incarnations(&self) -> Result<(), Error> {
         let mut seen = Vec::new();
         let work = [channels::INFERENCE_REQUEST, channels::TOOLS_EXECUTE].map(str::to_owned);
-        let answers = self.config.adapters.iter().map(|name| channels::processed(name));
+        let answers = self
+            .config
+            .adapters
+            .iter()
+            .map(|name| channels::processed(name));
         for channel in work.into_iter().chain(answers) {
             seen.push((self.deps.bus.incarnation(&channel).await?, channel));
         }
@@ -108,14 +118,20 @@ impl Sweeper {
         }
         if lost {
             let due = dispatch::all_due(&tx, self.deps.clock.now()).await?;
-            tracing::warn!(due, "the bus lost its data; unsettled messages are published again");
+            tracing::warn!(
+                due,
+                "the bus lost its data; unsettled messages are published again"
+            );
         }
         Ok(tx.commit().await?)
     }
 
     async fn resend(&self, due: &[Due], now: Timestamp) -> Result<(), Error> {
         let mut by_org: HashMap<OrgId, Vec<String>> = HashMap::new();
-        for row in due.iter().filter(|row| row.kind == kind::MESSAGE && row.until > now) {
+        for row in due
+            .iter()
+            .filter(|row| row.kind == kind::MESSAGE && row.until > now)
+        {
             by_org.entry(row.org).or_default().push(row.id.clone());
         }
         for (org, ids) in by_org {
@@ -123,7 +139,10 @@ impl Sweeper {
             let messages = unsettled(&tx.tenant(org), &ids).await?;
             tx.commit().await?;
             metrics::resent(messages.len());
-            tracing::info!(messages = messages.len(), "unanswered messages published again");
+            tracing::info!(
+                messages = messages.len(),
+                "unanswered messages published again"
+            );
             self.deps.bus.publish(messages).await?;
         }
         Ok(())
@@ -133,9 +152,18 @@ impl Sweeper {
         let mut rows = Vec::new();
         let mut events = Vec::new();
         for row in due.iter().filter(|row| row.kind == kind::DEADLINE) {
-            let Some((conversation, run)) = row.id.split_once('/') else { continue };
-            let (Ok(conversation), Ok(run)) = (conversation.parse(), run.parse()) else { continue };
-            events.push(Translated::Event(Box::new(deadline(row.org, conversation, run, now))));
+            let Some((conversation, run)) = row.id.split_once('/') else {
+                continue;
+            };
+            let (Ok(conversation), Ok(run)) = (conversation.parse(), run.parse()) else {
+                continue;
+            };
+            events.push(Translated::Event(Box::new(deadline(
+                row.org,
+                conversation,
+                run,
+                now,
+            ))));
             rows.push(row);
         }
         if events.is_empty() {
@@ -155,12 +183,17 @@ impl Sweeper {
 
     async fn cancellations(&self, due: &[Due], now: Timestamp) -> Result<(), Error> {
         for row in due.iter().filter(|row| row.kind == kind::CANCEL) {
-            let Ok(run) = row.id.parse::<RunId>() else { continue };
+            let Ok(run) = row.id.parse::<RunId>() else {
+                continue;
+            };
             if row.until > now {
                 project_cancellation(&self.deps, run, row.until).await;
                 continue;
             }
-            self.deps.bus.table_delete(tables::RUNS_CANCELLED, &row.id, Expect::Any).await?;
+            self.deps
+                .bus
+                .table_delete(tables::RUNS_CANCELLED, &row.id, Expect::Any)
+                .await?;
             let tx = self.store.begin_shared().await?;
             dispatch::forget(&tx, row).await?;
             tx.commit().await?;
@@ -171,7 +204,10 @@ impl Sweeper {
 
 /// Tells every worker that a run is cancelled. The dispatch row behind it repeats what fails.
 pub(crate) async fn project_cancellation(deps: &Deps, run: RunId, until: Timestamp) {
-    let cancelled = Cancelled { at: deps.clock.now(), until };
+    let cancelled = Cancelled {
+        at: deps.clock.now(),
+        until,
+    };
     let key = run.to_string();
     if let Err(error) = put_table(&deps.bus, tables::RUNS_CANCELLED, &key, &cancelled).await {
         tracing::warn!(%error, %run, "cancellation not yet published");

@@ -116,7 +116,10 @@ pub fn incoming(
             let opens = message.conversation_id.is_none();
             let mut header = header.clone();
             header.conversation_id = message.conversation_id.unwrap_or(header.conversation_id);
-            let submission = Submission { header: header.clone(), message };
+            let submission = Submission {
+                header: header.clone(),
+                message,
+            };
             (Input::Submitted(Box::new(submission)), header, opens)
         }
         RunCancel::TYPE => {
@@ -124,7 +127,13 @@ pub fn incoming(
             let mut header = header.clone();
             header.conversation_id = cancel.conversation_id;
             header.run_id = cancel.run_id;
-            (Input::Cancelled { run_id: cancel.run_id }, header, false)
+            (
+                Input::Cancelled {
+                    run_id: cancel.run_id,
+                },
+                header,
+                false,
+            )
         }
         other => {
             return Err(refuse(format!(
@@ -150,11 +159,7 @@ pub fn incoming(
 ///
 /// # Errors
 /// In words, when an adapter does not say for whom it asks.
-pub fn header_of(
-    envelope: &Envelope,
-    channel: &str,
-    sender: &Sender,
-) -> Result<RunHeader, String> {
+pub fn header_of(envelope: &Envelope, channel: &str, sender: &Sender) -> Result<RunHeader, String> {
     let (org_id, user_id, receipts) = match sender {
         Sender::Client { principal, .. } => (principal.org_id, principal.user_id, false),
         Sender::Adapter { name } => {
@@ -170,7 +175,10 @@ pub fn header_of(
         org_id,
         user_id,
         conversation_id: ConversationId::opened_by(run_id),
-        correlation_id: envelope.correlation_id.clone().unwrap_or_else(|| CorrelationId::from(run_id)),
+        correlation_id: envelope
+            .correlation_id
+            .clone()
+            .unwrap_or_else(|| CorrelationId::from(run_id)),
         message_id: envelope.id.clone(),
         adapter: sender.name().to_owned(),
         receipts,
@@ -192,13 +200,21 @@ pub fn result(envelope: &Envelope, channel: &str) -> Result<Translated, String> 
     let org = metadata.org_id.ok_or("metadata.org_id is missing")?;
     if envelope.event_type == ReceiptRecorded::TYPE {
         let receipt: ReceiptRecorded = envelope.decode().map_err(|error| error.to_string())?;
-        return Ok(Translated::Receipt { org, ids: receipt.ids });
+        return Ok(Translated::Receipt {
+            org,
+            ids: receipt.ids,
+        });
     }
-    let command = metadata.causation_id.clone().ok_or("metadata.causation_id is missing")?;
+    let command = metadata
+        .causation_id
+        .clone()
+        .ok_or("metadata.causation_id is missing")?;
     let input = result_input(envelope, command).map_err(|error| error.to_string())?;
     Ok(Translated::Event(Box::new(Inbound {
         org,
-        conversation_id: metadata.conversation_id.ok_or("metadata.conversation_id is missing")?,
+        conversation_id: metadata
+            .conversation_id
+            .ok_or("metadata.conversation_id is missing")?,
         run_id: metadata.run_id.ok_or("metadata.run_id is missing")?,
         channel: channel.to_owned(),
         message_id: envelope.id.clone(),
@@ -212,10 +228,16 @@ pub fn result(envelope: &Envelope, channel: &str) -> Result<Translated, String> 
 
 fn result_input(envelope: &Envelope, command: MessageId) -> Result<Input, ContractError> {
     Ok(match envelope.event_type.as_str() {
-        InferenceFailed::TYPE => Input::InferenceFailed { command, failure: envelope.decode()? },
+        InferenceFailed::TYPE => Input::InferenceFailed {
+            command,
+            failure: envelope.decode()?,
+        },
         ToolCompleted::TYPE => {
             let completed: ToolCompleted = envelope.decode()?;
-            Input::ToolReturned { command, content: completed.result.to_string() }
+            Input::ToolReturned {
+                command,
+                content: completed.result.to_string(),
+            }
         }
         ToolFailed::TYPE => {
             let failed: ToolFailed = envelope.decode()?;
@@ -223,13 +245,21 @@ fn result_input(envelope: &Envelope, command: MessageId) -> Result<Input, Contra
             Input::ToolReturned { command, content }
         }
         // Anything else is read as an answer, and says so when it is not one.
-        _ => Input::Inferred { command, result: Box::new(envelope.decode::<InferenceCompleted>()?) },
+        _ => Input::Inferred {
+            command,
+            result: Box::new(envelope.decode::<InferenceCompleted>()?),
+        },
     })
 }
 
 /// The event a run's deadline raises.
 #[must_use]
-pub fn deadline(org: OrgId, conversation_id: ConversationId, run_id: RunId, at: Timestamp) -> Inbound {
+pub fn deadline(
+    org: OrgId,
+    conversation_id: ConversationId,
+    run_id: RunId,
+    at: Timestamp,
+) -> Inbound {
     Inbound {
         org,
         conversation_id,

@@ -13,9 +13,14 @@ fn a_message_is_accepted_and_a_model_is_asked() {
     let (state, commands) = world.first("hello");
     assert!(matches!(commands[0], Command::Accept { .. }));
     assert!(matches!(commands[1], Command::SetTimer { .. }));
-    let Command::Infer { step, event, .. } = &commands[2] else { panic!("{commands:?}") };
+    let Command::Infer { step, event, .. } = &commands[2] else {
+        panic!("{commands:?}")
+    };
     assert_eq!(*step, 1);
-    assert_eq!(event.messages.last().map(|m| m.content.as_str()), Some("hello"));
+    assert_eq!(
+        event.messages.last().map(|m| m.content.as_str()),
+        Some("hello")
+    );
     assert_eq!(event.tools.len(), 2);
     assert!(state.active.is_some());
 }
@@ -25,7 +30,9 @@ fn an_answer_ends_the_run() {
     let world = World::default();
     let (state, commands) = world.first("hello");
     let (state, commands) = world.apply(&state, &answer(&commands, "hi there"));
-    let Some(Command::Complete { event, .. }) = commands.get(1) else { panic!("{commands:?}") };
+    let Some(Command::Complete { event, .. }) = commands.get(1) else {
+        panic!("{commands:?}")
+    };
     assert_eq!(event.text, "hi there");
     assert_eq!(event.steps, 1);
     assert!(matches!(commands[0], Command::Settle { .. }));
@@ -38,8 +45,7 @@ fn an_answer_ends_the_run() {
 fn tools_are_called_side_by_side_and_come_back_in_the_models_order() {
     let world = World::default();
     let (state, commands) = world.first("two things");
-    let (state, calls) =
-        world.apply(&state, &asks(&commands, &["math_solver", "current_time"]));
+    let (state, calls) = world.apply(&state, &asks(&commands, &["math_solver", "current_time"]));
     let ids: Vec<_> = calls
         .iter()
         .filter_map(|command| match command {
@@ -53,12 +59,27 @@ fn tools_are_called_side_by_side_and_come_back_in_the_models_order() {
         content: content.to_owned(),
     };
     let (state, commands) = world.apply(&state, &returned(1, "noon"));
-    assert_eq!(commands.len(), 1, "the other call is still open: {commands:?}");
-    assert_eq!(step(&state, &returned(1, "again"), &world.ctx()), Err(Reject::Stale));
+    assert_eq!(
+        commands.len(),
+        1,
+        "the other call is still open: {commands:?}"
+    );
+    assert_eq!(
+        step(&state, &returned(1, "again"), &world.ctx()),
+        Err(Reject::Stale)
+    );
     let (_, commands) = world.apply(&state, &returned(0, "1591"));
-    let Some(Command::Infer { event, step, .. }) = commands.get(1) else { panic!("{commands:?}") };
+    let Some(Command::Infer { event, step, .. }) = commands.get(1) else {
+        panic!("{commands:?}")
+    };
     assert_eq!(*step, 2);
-    let results: Vec<_> = event.messages.iter().rev().take(2).map(|m| m.content.clone()).collect();
+    let results: Vec<_> = event
+        .messages
+        .iter()
+        .rev()
+        .take(2)
+        .map(|m| m.content.clone())
+        .collect();
     assert_eq!(results, ["noon", "1591"]);
 }
 
@@ -71,8 +92,14 @@ fn a_tool_that_was_not_offered_is_refused_without_being_called() {
     }
     let (state, commands) = world.apply(&State::new(header(1).conversation_id), &message);
     let (_, commands) = world.apply(&state, &asks(&commands, &["math_solver"]));
-    assert!(!commands.iter().any(|command| matches!(command, Command::CallTool { .. })));
-    let Some(Command::Infer { event, .. }) = commands.last() else { panic!("{commands:?}") };
+    assert!(
+        !commands
+            .iter()
+            .any(|command| matches!(command, Command::CallTool { .. }))
+    );
+    let Some(Command::Infer { event, .. }) = commands.last() else {
+        panic!("{commands:?}")
+    };
     let told = &event.messages.last().expect("a result").content;
     assert!(told.contains("not available"), "{told}");
 }
@@ -83,8 +110,9 @@ fn a_model_that_never_stops_asking_fails_at_the_step_limit() {
     let (mut state, mut commands) = world.first("loop");
     for _ in 0..world.limits.max_steps {
         let (next, calls) = world.apply(&state, &asks(&commands, &["math_solver"]));
-        if let Some(Command::Fail { event, .. }) =
-            calls.iter().find(|command| matches!(command, Command::Fail { .. }))
+        if let Some(Command::Fail { event, .. }) = calls
+            .iter()
+            .find(|command| matches!(command, Command::Fail { .. }))
         {
             assert_eq!(event.code, "step_limit");
             assert!(next.active.is_none());
@@ -94,8 +122,10 @@ fn a_model_that_never_stops_asking_fails_at_the_step_limit() {
             Command::CallTool { id, .. } => Some(id.clone()),
             _ => None,
         });
-        let returned =
-            Input::ToolReturned { command: call.expect("a call"), content: "1".to_owned() };
+        let returned = Input::ToolReturned {
+            command: call.expect("a call"),
+            content: "1".to_owned(),
+        };
         (state, commands) = world.apply(&next, &returned);
     }
     panic!("the run went on after {} steps", world.limits.max_steps);
@@ -109,10 +139,23 @@ fn messages_queue_behind_a_run_and_start_in_order() {
     assert!(matches!(second.as_slice(), [Command::Accept { .. }]));
     let (state, _) = world.apply(&state, &submitted(3, "three"));
     let refused = step(&state, &submitted(4, "four"), &world.ctx());
-    assert!(matches!(refused, Err(Reject::Refused { code: "conversation_busy", .. })));
+    assert!(matches!(
+        refused,
+        Err(Reject::Refused {
+            code: "conversation_busy",
+            ..
+        })
+    ));
     let (state, commands) = world.apply(&state, &answer(&commands, "first"));
-    assert_eq!(state.active.as_ref().map(|run| run.header.run_id), Some(header(2).run_id));
-    assert!(commands.iter().any(|command| matches!(command, Command::Infer { .. })));
+    assert_eq!(
+        state.active.as_ref().map(|run| run.header.run_id),
+        Some(header(2).run_id)
+    );
+    assert!(
+        commands
+            .iter()
+            .any(|command| matches!(command, Command::Infer { .. }))
+    );
     assert_eq!(state.queued.len(), 1);
 }
 
@@ -121,7 +164,9 @@ fn cancelling_ends_a_run_or_takes_a_message_out_of_the_queue() {
     let world = World::default();
     let (state, _) = world.first("one");
     let (state, _) = world.apply(&state, &submitted(2, "two"));
-    let cancel = |of: u8| Input::Cancelled { run_id: header(of).run_id };
+    let cancel = |of: u8| Input::Cancelled {
+        run_id: header(of).run_id,
+    };
     let (state, commands) = world.apply(&state, &cancel(2));
     assert!(matches!(&commands[..], [Command::Fail { event, .. }] if event.code == "cancelled"));
     let (state, commands) = world.apply(&state, &cancel(1));
@@ -134,7 +179,9 @@ fn cancelling_ends_a_run_or_takes_a_message_out_of_the_queue() {
 fn a_deadline_ends_the_run_it_belongs_to_and_no_other() {
     let world = World::default();
     let (state, _) = world.first("one");
-    let passed = |of: u8| Input::DeadlinePassed { run_id: header(of).run_id };
+    let passed = |of: u8| Input::DeadlinePassed {
+        run_id: header(of).run_id,
+    };
     assert_eq!(step(&state, &passed(2), &world.ctx()), Err(Reject::Stale));
     let (state, commands) = world.apply(&state, &passed(1));
     let failed = commands.iter().find_map(|command| match command {
@@ -152,7 +199,11 @@ fn bad_text_is_refused_with_what_to_do() {
     let huge = "x".repeat(nexus_contracts::events::message::MAX_TEXT_BYTES + 1);
     for (text, says) in [("  ", "empty"), ("a\0b", "NUL"), (huge.as_str(), "limit")] {
         let refused = step(&state, &submitted(1, text), &world.ctx());
-        let Err(Reject::Refused { code: "bad_request", detail }) = refused else {
+        let Err(Reject::Refused {
+            code: "bad_request",
+            detail,
+        }) = refused
+        else {
             panic!("{refused:?}")
         };
         assert!(detail.contains(says), "{detail}");
@@ -214,12 +265,12 @@ proptest! {
 fn event_of(happening: &Happening) -> world::Next {
     match happening {
         Happening::Message(run) => world::Next::Input(submitted(*run, "hello")),
-        Happening::Cancel(run) => {
-            world::Next::Input(Input::Cancelled { run_id: header(*run).run_id })
-        }
-        Happening::Deadline(run) => {
-            world::Next::Input(Input::DeadlinePassed { run_id: header(*run).run_id })
-        }
+        Happening::Cancel(run) => world::Next::Input(Input::Cancelled {
+            run_id: header(*run).run_id,
+        }),
+        Happening::Deadline(run) => world::Next::Input(Input::DeadlinePassed {
+            run_id: header(*run).run_id,
+        }),
         Happening::Answer(at, kind) => world::Next::Answer(
             *at,
             match kind {

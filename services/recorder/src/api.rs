@@ -107,7 +107,10 @@ async fn get_conversation(
     };
     let id: ConversationId = id.parse().map_err(|_| unknown())?;
     let found = read::conversation(&api.store, api.org()?, &id.to_string()).await;
-    found.map_err(|error| failed(&error))?.map(Json).ok_or_else(unknown)
+    found
+        .map_err(|error| failed(&error))?
+        .map(Json)
+        .ok_or_else(unknown)
 }
 
 /// Everything under a correlation id: runs, and every message in order of time.
@@ -119,8 +122,13 @@ async fn get_run(
     Path(correlation_id): Path<String>,
 ) -> Result<Json<RunTrace>, Problem> {
     let found = read::trace(&api.store, api.org()?, &correlation_id).await;
-    found.map_err(|error| failed(&error))?.map(Json).ok_or_else(|| {
-        Problem::not_found("nothing is recorded under this correlation id; it may just have begun")
+    found
+        .map_err(|error| failed(&error))?
+        .map(Json)
+        .ok_or_else(|| {
+            Problem::not_found(
+                "nothing is recorded under this correlation id; it may just have begun",
+            )
             .with_code("unknown_run", "There is no such run")
-    })
+        })
 }

@@ -74,8 +74,10 @@ pub fn record(envelope: Envelope, channel: &str, entry_id: String, origin: &Orig
     };
     let place = place(&envelope, channel, org);
     let fact = fact(&envelope, user);
-    let correlation_id =
-        envelope.correlation_id.clone().or_else(|| place.0.map(CorrelationId::from));
+    let correlation_id = envelope
+        .correlation_id
+        .clone()
+        .or_else(|| place.0.map(CorrelationId::from));
     Recorded {
         org,
         channel: channel.to_owned(),
@@ -100,11 +102,16 @@ fn place(
             let run = RunId::of(org, channel, &envelope.id);
             let named = envelope.decode::<MessageSubmitted>().ok();
             let named = named.and_then(|message| message.conversation_id);
-            (Some(run), Some(named.unwrap_or_else(|| ConversationId::opened_by(run))))
+            (
+                Some(run),
+                Some(named.unwrap_or_else(|| ConversationId::opened_by(run))),
+            )
         }
         RunCancel::TYPE => {
             let cancel = envelope.decode::<RunCancel>().ok();
-            cancel.map_or((None, None), |one| (Some(one.run_id), Some(one.conversation_id)))
+            cancel.map_or((None, None), |one| {
+                (Some(one.run_id), Some(one.conversation_id))
+            })
         }
         _ => (metadata.run_id, metadata.conversation_id),
     }
@@ -114,7 +121,10 @@ fn fact(envelope: &Envelope, user: Option<UserId>) -> Option<Fact> {
     match envelope.event_type.as_str() {
         MessageSubmitted::TYPE => {
             let message = envelope.decode::<MessageSubmitted>().ok()?;
-            Some(Fact::Submitted { user, text: message.text })
+            Some(Fact::Submitted {
+                user,
+                text: message.text,
+            })
         }
         MessageAccepted::TYPE => Some(Fact::Accepted),
         MessageCompleted::TYPE => Some(Fact::Completed(Box::new(envelope.decode().ok()?))),
@@ -195,9 +205,15 @@ impl Changes {
             }
             Fact::Accepted => {
                 row.accepted_at = Some(at);
-                let user = recorded.envelope.metadata.user_id.map(|user| user.to_string());
+                let user = recorded
+                    .envelope
+                    .metadata
+                    .user_id
+                    .map(|user| user.to_string());
                 self.touch(conversation, user, at);
             }
+            // A run ends once: what is told again changes nothing, here as in the database.
+            Fact::Completed(_) | Fact::Failed(_) if row.ended_at.is_some() => {}
             Fact::Completed(event) => {
                 complete(row, event, at);
                 self.touch(conversation.clone(), None, at);
@@ -218,12 +234,20 @@ impl Changes {
         (role, text): (&'static str, &str),
         at: i64,
     ) {
-        let row = SaidRow { conversation_id, role, text: text.to_owned(), at };
+        let row = SaidRow {
+            conversation_id,
+            role,
+            text: text.to_owned(),
+            at,
+        };
         self.said.insert((run, role), row);
     }
 
     fn touch(&mut self, conversation: String, user: Option<String>, at: i64) {
-        let entry = self.conversations.entry(conversation).or_insert((None, at, at));
+        let entry = self
+            .conversations
+            .entry(conversation)
+            .or_insert((None, at, at));
         entry.0 = entry.0.take().or(user);
         entry.1 = entry.1.min(at);
         entry.2 = entry.2.max(at);

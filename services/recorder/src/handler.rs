@@ -38,12 +38,17 @@ impl BatchHandler for Recording {
         let all = |outcome: Outcome| (0..count).map(|_| outcome.clone()).collect();
         let Some(origin) = self.origin() else {
             let reason = "no principal for this client yet".to_owned();
-            return all(Err(Failure::Wait { after: AWAY, reason }));
+            return all(Err(Failure::Wait {
+                after: AWAY,
+                reason,
+            }));
         };
         let messages = batch.into_iter().map(|message| {
-            let at = message.envelope.timestamp.as_millis();
             let entry_id = message.entry_id.to_string();
-            (at, record(message.envelope, &message.channel, entry_id, &origin))
+            (
+                message.stored_at.as_millis(),
+                record(message.envelope, &message.channel, entry_id, &origin),
+            )
         });
         match self.intake.record(messages.collect()).await {
             Ok(()) => all(Ok(Vec::new())),
@@ -54,14 +59,23 @@ impl BatchHandler for Recording {
                     crate::Error::Row { .. } => false,
                 };
                 all(Err(if transient {
-                    Failure::Wait { after: AWAY, reason }
+                    Failure::Wait {
+                        after: AWAY,
+                        reason,
+                    }
                 } else {
-                    Failure::Retry { after: AWAY, reason }
+                    Failure::Retry {
+                        after: AWAY,
+                        reason,
+                    }
                 }))
             }
             Err(None) => {
                 let reason = "the recorder is stopping".to_owned();
-                all(Err(Failure::Wait { after: AWAY, reason }))
+                all(Err(Failure::Wait {
+                    after: AWAY,
+                    reason,
+                }))
             }
         }
     }

@@ -5,5 +5,7 @@ use std::process::ExitCode;
 use nexus_recorder::{DEFAULT_CONFIG, NAME, service};
 
 fn main() -> ExitCode {
-    nexus_service_kit::main_of(NAME, |source| Ok(service(source.section(NAME, DEFAULT_CONFIG)?)))
+    nexus_service_kit::main_of(NAME, |source| {
+        Ok(service(source.section(NAME, DEFAULT_CONFIG)?))
+    })
 }

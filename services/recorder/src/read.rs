@@ -25,14 +25,20 @@ impl Before {
     /// Behind nothing: the first page.
     #[must_use]
     pub fn first() -> Self {
-        Self { updated_at: i64::MAX, id: String::new() }
+        Self {
+            updated_at: i64::MAX,
+            id: String::new(),
+        }
     }
 
     /// Reads what [`ConversationList::next`] said.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (updated_at, id) = text.split_once('_')?;
-        Some(Self { updated_at: updated_at.parse().ok()?, id: id.to_owned() })
+        Some(Self {
+            updated_at: updated_at.parse().ok()?,
+            id: id.to_owned(),
+        })
     }
 }
 
@@ -71,7 +77,10 @@ pub async fn conversations(
         _ => None,
     };
     let conversations = rows.iter().map(summary).collect::<Result<_, Error>>()?;
-    Ok(ConversationList { conversations, next })
+    Ok(ConversationList {
+        conversations,
+        next,
+    })
 }
 
 /// A conversation with what was said; `None` when this organisation has none of this id.
@@ -85,19 +94,30 @@ pub async fn conversation(
 ) -> Result<Option<Conversation>, Error> {
     let key = || vec![Value::from(org.to_string()), Value::from(id.to_owned())];
     let tx = store.read(org).await?;
-    let found = tx.query(&format!("{SUMMARY} WHERE org_id = $1 AND id = $2"), key()).await?;
-    let Some(row) = found.first() else { return Ok(None) };
+    let found = tx
+        .query(&format!("{SUMMARY} WHERE org_id = $1 AND id = $2"), key())
+        .await?;
+    let Some(row) = found.first() else {
+        return Ok(None);
+    };
     let sql = format!(
         "SELECT said.role, said.text, said.at, said.run_id, run.provider, run.model FROM said \
          LEFT JOIN run ON run.org_id = said.org_id AND run.id = said.run_id \
          WHERE said.org_id = $1 AND said.conversation_id = $2 \
          ORDER BY said.at DESC, said.role LIMIT {MOST_SAID}"
     );
-    let mut messages =
-        tx.query(&sql, key()).await?.iter().map(said).collect::<Result<Vec<_>, Error>>()?;
+    let mut messages = tx
+        .query(&sql, key())
+        .await?
+        .iter()
+        .map(said)
+        .collect::<Result<Vec<_>, Error>>()?;
     tx.commit().await?;
     messages.reverse();
-    Ok(Some(Conversation { summary: summary(row)?, messages }))
+    Ok(Some(Conversation {
+        summary: summary(row)?,
+        messages,
+    }))
 }
 
 /// Everything under a correlation id; `None` when this organisation has nothing there.
@@ -109,26 +129,45 @@ pub async fn trace(
     org: OrgId,
     correlation_id: &str,
 ) -> Result<Option<RunTrace>, Error> {
-    let key = || vec![Value::from(org.to_string()), Value::from(correlation_id.to_owned())];
+    let key = || {
+        vec![
+            Value::from(org.to_string()),
+            Value::from(correlation_id.to_owned()),
+        ]
+    };
     let tx = store.read(org).await?;
     let hops = tx.query(TRACE, key()).await?;
     let runs = tx
-        .query("SELECT * FROM run WHERE org_id = $1 AND correlation_id = $2 ORDER BY asked_at", key())
+        .query(
+            "SELECT * FROM run WHERE org_id = $1 AND correlation_id = $2 ORDER BY asked_at",
+            key(),
+        )
         .await?;
     tx.commit().await?;
     if hops.is_empty() && runs.is_empty() {
         return Ok(None);
     }
-    let first = hops.first().map(|row| row.get::<i64>("at")).transpose()?.unwrap_or_default();
-    let messages = hops.iter().map(|row| hop(row, first)).collect::<Result<_, Error>>()?;
+    let first = hops
+        .first()
+        .map(|row| row.get::<i64>("at"))
+        .transpose()?
+        .unwrap_or_default();
+    let messages = hops
+        .iter()
+        .map(|row| hop(row, first))
+        .collect::<Result<_, Error>>()?;
     let runs = runs.iter().map(run).collect::<Result<_, Error>>()?;
-    Ok(Some(RunTrace { correlation_id: correlation_id.to_owned(), runs, messages }))
+    Ok(Some(RunTrace {
+        correlation_id: correlation_id.to_owned(),
+        runs,
+        messages,
+    }))
 }
 
 /// The statement behind [`trace`]; shows at most 10,000 messages.
 pub const TRACE: &str = "SELECT channel, event_type, message_id, at, content_type, metadata, \
     payload FROM archive WHERE org_id = $1 AND correlation_id = $2 \
-    ORDER BY at, entry_id LIMIT 10000";
+    ORDER BY at, seq LIMIT 10000";
 
 fn summary(row: &Row) -> Result<ConversationSummary, Error> {
     let begins: Option<String> = row.get("begins")?;
@@ -159,7 +198,11 @@ fn said(row: &Row) -> Result<Said, Error> {
 fn run(row: &Row) -> Result<Run, Error> {
     let accepted: Option<i64> = row.get("accepted_at")?;
     let outcome: Option<String> = row.get("outcome")?;
-    let running = if accepted.is_some() { "running" } else { "queued" };
+    let running = if accepted.is_some() {
+        "running"
+    } else {
+        "queued"
+    };
     let at = |column: &str| -> Result<Option<String>, Error> {
         Ok(row.get::<Option<i64>>(column)?.map(moment))
     };
@@ -188,8 +231,10 @@ fn hop(row: &Row, first: i64) -> Result<Hop, Error> {
         id: row.get("message_id")?,
         at: moment(at),
         offset_ms: at - first,
-        metadata: serde_json::from_str(&metadata)
-            .map_err(|error| Error::Row { table: "archive", reason: error.to_string() })?,
+        metadata: serde_json::from_str(&metadata).map_err(|error| Error::Row {
+            table: "archive",
+            reason: error.to_string(),
+        })?,
         payload: payload(&content_type, row.get("payload")?),
     })
 }

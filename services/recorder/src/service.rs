@@ -11,7 +11,6 @@ use nexus_service_kit::{
 };
 use nexus_store::Store;
 
-
 use crate::api::{Api, router};
 use crate::config::Config;
 use crate::handler::Recording;
@@ -62,9 +61,16 @@ impl Service for Recorder {
             consume_batches(deps, spec, Arc::new(handler));
             consumes.push(channel);
         }
-        deps.tasks.spawn("recorder.prune", prune(deps.clone(), store.clone(), self.config.retention));
+        deps.tasks.spawn(
+            "recorder.prune",
+            prune(deps.clone(), store.clone(), self.config.retention),
+        );
         let routes = router(Api { store, principals });
-        Ok(Started { routes: Some(routes), consumes, permits: self.config.permits })
+        Ok(Started {
+            routes: Some(routes),
+            consumes,
+            permits: self.config.permits,
+        })
     }
 }
 
@@ -96,7 +102,12 @@ impl Recorder {
 async fn prune(deps: Deps, store: Store, retention: Duration) {
     let kept = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let mut ticks = tokio::time::interval(PRUNE_EVERY);
-    while deps.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+    while deps
+        .shutdown
+        .run_until_cancelled(ticks.tick())
+        .await
+        .is_some()
+    {
         let before = deps.clock.now().plus_millis(-kept);
         match write::prune(&store, before).await {
             Ok(0) => {}

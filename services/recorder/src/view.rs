@@ -136,14 +136,22 @@ pub fn moment(millis: i64) -> String {
 pub fn title(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let short: String = line.chars().take(80).collect();
-    if short.len() < line.len() { format!("{short}…") } else { short }
+    if short.len() < line.len() {
+        format!("{short}…")
+    } else {
+        short
+    }
 }
 
 /// The payload as JSON; what is not readable as an event is said to be so.
 #[must_use]
 pub fn payload(content_type: &str, payload: Vec<u8>) -> Value {
     let json = content_type == ContentType::Json.as_str();
-    let content_type = if json { ContentType::Json } else { ContentType::MessagePack };
+    let content_type = if json {
+        ContentType::Json
+    } else {
+        ContentType::MessagePack
+    };
     let size = payload.len();
     let envelope = Envelope {
         id: MessageId::from(uuid::Uuid::nil()),
@@ -156,9 +164,9 @@ pub fn payload(content_type: &str, payload: Vec<u8>) -> Value {
         payload: payload.into(),
         extra: std::collections::BTreeMap::new(),
     };
-    envelope
-        .payload_json()
-        .unwrap_or_else(|error| serde_json::json!({ "unreadable": error.to_string(), "bytes": size }))
+    envelope.payload_json().unwrap_or_else(
+        |error| serde_json::json!({ "unreadable": error.to_string(), "bytes": size }),
+    )
 }
 
 #[cfg(test)]

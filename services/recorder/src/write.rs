@@ -22,7 +22,9 @@ pub async fn write(store: &Store, batch: &[(i64, Recorded)]) -> Result<(), Error
         let tenant = tx.tenant(org);
         archive(&tenant, &messages).await?;
         let mut changes = Changes::default();
-        messages.iter().for_each(|(_, recorded)| changes.add(recorded));
+        messages
+            .iter()
+            .for_each(|(_, recorded)| changes.add(recorded));
         conversations(&tenant, &changes).await?;
         said(&tenant, &changes).await?;
         runs(&tenant, changes.runs).await?;
@@ -30,30 +32,51 @@ pub async fn write(store: &Store, batch: &[(i64, Recorded)]) -> Result<(), Error
     Ok(tx.commit().await?)
 }
 
-/// Forgets messages made before this moment.
+/// Most messages forgotten in one transaction: nobody waits longer for the one writer of `SQLite`.
+const PRUNED_AT_ONCE: u64 = 1_000;
+
+/// Forgets messages stored before this moment, in slices.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn prune(store: &Store, before: Timestamp) -> Result<u64, Error> {
-    let tx = store.begin_shared().await?;
-    let at = vec![Value::from(before.as_millis())];
-    let gone = tx.execute("DELETE FROM archive WHERE at < $1", at).await?;
-    tx.commit().await?;
-    Ok(gone)
+    let sql = format!(
+        "DELETE FROM archive WHERE seq IN \
+         (SELECT seq FROM archive WHERE at < $1 ORDER BY at LIMIT {PRUNED_AT_ONCE})"
+    );
+    let mut gone = 0;
+    loop {
+        let tx = store.begin_shared().await?;
+        let slice = tx
+            .execute(&sql, vec![Value::from(before.as_millis())])
+            .await?;
+        tx.commit().await?;
+        gone += slice;
+        if slice < PRUNED_AT_ONCE {
+            return Ok(gone);
+        }
+    }
+}
+
+/// Text as both databases take it: PostgreSQL refuses NUL, which a client may well have sent.
+fn plain(text: &str) -> Value {
+    Value::from(text.replace('\0', "\u{fffd}"))
 }
 
 async fn archive(tx: &TenantRef<'_>, messages: &[&(i64, Recorded)]) -> Result<(), Error> {
     let mut values = Vec::with_capacity(messages.len() * 12);
     for (at, recorded) in messages.iter().copied() {
         let envelope = &recorded.envelope;
-        let metadata = serde_json::to_string(&envelope.metadata)
-            .map_err(|error| Error::Row { table: "archive", reason: error.to_string() })?;
+        let metadata = serde_json::to_string(&envelope.metadata).map_err(|error| Error::Row {
+            table: "archive",
+            reason: error.to_string(),
+        })?;
         values.extend([
             Value::from(tx.org().to_string()),
             Value::from(recorded.channel.clone()),
             Value::from(recorded.entry_id.clone()),
             Value::from(envelope.id.to_string()),
-            Value::from(envelope.event_type.clone()),
+            plain(&envelope.event_type),
             Value::from(recorded.correlation_id.as_ref().map(ToString::to_string)),
             Value::from(recorded.conversation_id.map(|id| id.to_string())),
             Value::from(recorded.run_id.map(|id| id.to_string())),
@@ -66,7 +89,8 @@ async fn archive(tx: &TenantRef<'_>, messages: &[&(i64, Recorded)]) -> Result<()
     let head = "INSERT INTO archive (org_id, channel, entry_id, message_id, event_type, \
                 correlation_id, conversation_id, run_id, at, content_type, metadata, \
                 payload) VALUES";
-    tx.execute_rows(head, "ON CONFLICT DO NOTHING", 12, values).await?;
+    tx.execute_rows(head, "ON CONFLICT DO NOTHING", 12, values)
+        .await?;
     Ok(())
 }
 
@@ -100,12 +124,13 @@ async fn said(tx: &TenantRef<'_>, changes: &Changes) -> Result<(), Error> {
             Value::from(run.clone()),
             Value::from((*role).to_owned()),
             Value::from(row.conversation_id.clone()),
-            Value::from(row.text.clone()),
+            plain(&row.text),
             Value::from(row.at),
         ]);
     }
     let head = "INSERT INTO said (org_id, run_id, role, conversation_id, text, at) VALUES";
-    tx.execute_rows(head, "ON CONFLICT DO NOTHING", 6, values).await?;
+    tx.execute_rows(head, "ON CONFLICT DO NOTHING", 6, values)
+        .await?;
     Ok(())
 }
 
@@ -152,7 +177,10 @@ async fn runs(tx: &TenantRef<'_>, runs: BTreeMap<String, RunRow>) -> Result<(), 
         .iter()
         .map(|column| format!("{column} = COALESCE(run.{column}, excluded.{column})"))
         .collect();
-    let head = format!("INSERT INTO run (org_id, id, {}) VALUES", RUN_COLUMNS.join(", "));
+    let head = format!(
+        "INSERT INTO run (org_id, id, {}) VALUES",
+        RUN_COLUMNS.join(", ")
+    );
     let tail = format!("ON CONFLICT (org_id, id) DO UPDATE SET {}", fill.join(", "));
     tx.execute_rows(&head, &tail, 14, values).await?;
     Ok(())

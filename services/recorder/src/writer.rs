@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::fact::Recorded;
 use crate::{metrics, write};
 
-/// Messages with the time they were made, in milliseconds.
+/// Messages with the time the bus stored them, in milliseconds.
 type Batch = Vec<(i64, Recorded)>;
 
 struct Job {
@@ -31,7 +31,10 @@ impl Intake {
     /// What the database said; `None` when the recorder is stopping.
     pub async fn record(&self, messages: Batch) -> Result<(), Option<Arc<Error>>> {
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Job { messages, reply }).await.map_err(|_closed| None)?;
+        self.queue
+            .send(Job { messages, reply })
+            .await
+            .map_err(|_closed| None)?;
         match answer.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Some(error)),

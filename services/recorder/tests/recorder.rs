@@ -72,17 +72,25 @@ fn question(org: OrgId, number: i64) -> Result<Vec<(i64, Recorded)>> {
             record(envelope, channel, entry, &Origin::Ours),
         ))
     };
-    let submitted =
-        MessageSubmitted { text: format!("question {number}"), ..MessageSubmitted::default() };
-    let accepted =
-        MessageAccepted { run_id: run, conversation_id: conversation, extra: Extra::new() };
+    let submitted = MessageSubmitted {
+        text: format!("question {number}"),
+        ..MessageSubmitted::default()
+    };
+    let accepted = MessageAccepted {
+        run_id: run,
+        conversation_id: conversation,
+        extra: Extra::new(),
+    };
     let completed = MessageCompleted {
         run_id: run,
         conversation_id: conversation,
         text: format!("answer {number}"),
         provider: "demo".to_owned(),
         model: "demo-1".to_owned(),
-        usage: Usage { input_tokens: 3, output_tokens: 2 },
+        usage: Usage {
+            input_tokens: 3,
+            output_tokens: 2,
+        },
         finish_reason: FinishReason::Stop,
         steps: 1,
         metadata: Extra::new(),
@@ -90,9 +98,24 @@ fn question(org: OrgId, number: i64) -> Result<Vec<(i64, Recorded)>> {
     };
     let processed = channels::processed("api");
     Ok(vec![
-        wrap(id.clone(), 0, Envelope::new(id.clone(), at(0), &submitted), &channel)?,
-        wrap(id.result("a"), 1, Envelope::new(id.result("a"), at(1), &accepted), &processed)?,
-        wrap(id.result("c"), 2, Envelope::new(id.result("c"), at(2), &completed), &processed)?,
+        wrap(
+            id.clone(),
+            0,
+            Envelope::new(id.clone(), at(0), &submitted),
+            &channel,
+        )?,
+        wrap(
+            id.result("a"),
+            1,
+            Envelope::new(id.result("a"), at(1), &accepted),
+            &processed,
+        )?,
+        wrap(
+            id.result("c"),
+            2,
+            Envelope::new(id.result("c"), at(2), &completed),
+            &processed,
+        )?,
     ])
 }
 
@@ -170,19 +193,32 @@ async fn a_trace_is_found_by_its_index() -> Result<()> {
     let store = Store::open(&url.parse()?, "recorder", MIGRATIONS).await?;
     let tx = store.read(ORG).await?;
     let key = vec![ORG.to_string().into(), "c-1".to_owned().into()];
-    let plan = tx.query(&format!("EXPLAIN QUERY PLAN {}", read::TRACE), key).await?;
-    let plan: Vec<String> =
-        plan.iter().map(|row| row.get("detail")).collect::<Result<_, _>>()?;
-    ensure!(plan.iter().any(|line| line.contains("archive_correlation")), "{plan:?}");
+    let plan = tx
+        .query(&format!("EXPLAIN QUERY PLAN {}", read::TRACE), key)
+        .await?;
+    let plan: Vec<String> = plan
+        .iter()
+        .map(|row| row.get("detail"))
+        .collect::<Result<_, _>>()?;
+    ensure!(
+        plan.iter().any(|line| line.contains("archive_correlation")),
+        "{plan:?}"
+    );
     Ok(())
 }
 
 #[test]
 fn what_an_external_client_claims_is_ignored() -> Result<()> {
-    let submitted = MessageSubmitted { text: "hi".to_owned(), ..MessageSubmitted::default() };
+    let submitted = MessageSubmitted {
+        text: "hi".to_owned(),
+        ..MessageSubmitted::default()
+    };
     let id = MessageId::new("m")?;
-    let envelope = Envelope::new(id, Timestamp::from_millis(0), &submitted)?
-        .with_metadata(Metadata { org_id: Some(OTHER), ..Metadata::default() });
+    let envelope =
+        Envelope::new(id, Timestamp::from_millis(0), &submitted)?.with_metadata(Metadata {
+            org_id: Some(OTHER),
+            ..Metadata::default()
+        });
     let principal = nexus_contracts::principal::Principal {
         org_id: ORG,
         user_id: UserId(Uuid::from_u128(7)),
@@ -190,7 +226,12 @@ fn what_an_external_client_claims_is_ignored() -> Result<()> {
         extra: Extra::new(),
     };
     let origin = Origin::Client(principal);
-    let recorded = record(envelope, channels::REQUESTS_INCOMING, "1-0".to_owned(), &origin);
+    let recorded = record(
+        envelope,
+        channels::REQUESTS_INCOMING,
+        "1-0".to_owned(),
+        &origin,
+    );
     ensure!(recorded.org == ORG);
     ensure!(recorded.envelope.event_type == MessageSubmitted::TYPE);
     Ok(())

@@ -41,7 +41,12 @@ impl Client {
             max_in_flight: 10_000,
         };
         let group = bus.group(spec).await?;
-        Ok(Self { bus: bus.clone(), group, text, asked: HashMap::new() })
+        Ok(Self {
+            bus: bus.clone(),
+            group,
+            text,
+            asked: HashMap::new(),
+        })
     }
 
     /// Asks `turns` questions, `in_flight` at a time, each in a conversation of its own.
@@ -57,7 +62,10 @@ impl Client {
             self.put(more).await?;
             asked += more;
         }
-        Ok(Ran { times, elapsed: started.elapsed() })
+        Ok(Ran {
+            times,
+            elapsed: started.elapsed(),
+        })
     }
 
     async fn put(&mut self, count: usize) -> Result<()> {
@@ -95,7 +103,10 @@ impl Client {
             let mut settlements = Vec::with_capacity(batch.len());
             for leased in batch {
                 let record = &leased.entry.record;
-                ensure!(record.text("type") != Some("message.failed"), "a question failed");
+                ensure!(
+                    record.text("type") != Some("message.failed"),
+                    "a question failed"
+                );
                 if record.text("type") == Some("message.completed") {
                     let id = record.text("correlation_id").context("no correlation id")?;
                     // An answer that is published again after a hiccup counts once.

@@ -23,7 +23,9 @@ pub(crate) async fn run(url: &str, hops: usize, turns: usize, in_flight: usize) 
     let mut control = connect(&client).await?;
     for hop in 0..=hops {
         let _gone: i64 = control.del(stream(hop)).await?;
-        let () = control.xgroup_create_mkstream(stream(hop), GROUP, "0").await?;
+        let () = control
+            .xgroup_create_mkstream(stream(hop), GROUP, "0")
+            .await?;
     }
     let mut stages = JoinSet::new();
     for hop in 1..hops {
@@ -40,7 +42,9 @@ fn stream(hop: usize) -> String {
 
 async fn connect(client: &Client) -> Result<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+    Ok(client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?)
 }
 
 /// One worker: reads a stream, writes each message to the next, acknowledges.
@@ -63,11 +67,19 @@ async fn read(
     hop: usize,
     count: usize,
 ) -> Result<Vec<(String, Vec<u8>)>> {
-    let options = StreamReadOptions::default().group(GROUP, "one").count(count).block(5000);
-    let reply: Option<StreamReadReply> =
-        connection.xread_options(&[stream(hop)], &[">"], &options).await?;
+    let options = StreamReadOptions::default()
+        .group(GROUP, "one")
+        .count(count)
+        .block(5000);
+    let reply: Option<StreamReadReply> = connection
+        .xread_options(&[stream(hop)], &[">"], &options)
+        .await?;
     let mut messages = Vec::new();
-    for id in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
+    for id in reply
+        .into_iter()
+        .flat_map(|reply| reply.keys)
+        .flat_map(|key| key.ids)
+    {
         let body: Vec<u8> = id.get("payload").context("no payload")?;
         messages.push((id.id, body));
     }
@@ -90,7 +102,9 @@ async fn ask(
         let mut acks = redis::pipe();
         for (id, body) in &answers {
             let number = std::str::from_utf8(body.get(..16).unwrap_or_default())?.trim();
-            let asked = asked.get(number.parse::<usize>()?).context("unknown message")?;
+            let asked = asked
+                .get(number.parse::<usize>()?)
+                .context("unknown message")?;
             times.push(asked.elapsed());
             acks.xack(stream(hops), GROUP, &[id]).ignore();
         }
@@ -98,7 +112,10 @@ async fn ask(
         let more = answers.len().min(turns - asked.len());
         put(&mut writer, &mut asked, more).await?;
     }
-    Ok(Ran { times, elapsed: started.elapsed() })
+    Ok(Ran {
+        times,
+        elapsed: started.elapsed(),
+    })
 }
 
 async fn put(
@@ -110,7 +127,8 @@ async fn put(
     for _ in 0..count {
         let body = format!("{:<PAYLOAD$}", asked.len());
         let id = body.get(..32).unwrap_or(&body);
-        pipe.xadd(stream(1), "*", &[("id", id), ("payload", &body)]).ignore();
+        pipe.xadd(stream(1), "*", &[("id", id), ("payload", &body)])
+            .ignore();
         asked.push(Instant::now());
     }
     if count > 0 {

@@ -26,9 +26,15 @@ impl Latency {
         times.sort_unstable();
         let at = |permille: usize| {
             let rank = (times.len() * permille).div_ceil(1000).saturating_sub(1);
-            times.get(rank).map_or(0.0, |time| round(time.as_secs_f64() * 1000.0))
+            times
+                .get(rank)
+                .map_or(0.0, |time| round(time.as_secs_f64() * 1000.0))
         };
-        Self { p50_ms: at(500), p99_ms: at(990), p999_ms: at(999) }
+        Self {
+            p50_ms: at(500),
+            p99_ms: at(990),
+            p999_ms: at(999),
+        }
     }
 }
 
@@ -50,7 +56,14 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
 /// Resident memory of this process, in MiB.
 pub(crate) fn resident_mib() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .context("no VmRSS")?;
+    let kib: f64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("no number")?
+        .parse()?;
     Ok(round(kib / 1024.0))
 }

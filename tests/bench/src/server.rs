@@ -81,12 +81,21 @@ fn listener(port: u16) -> Result<u32> {
         .and_then(|row| row.get(9).map(|inode| format!("socket:[{inode}]")))
         .with_context(|| format!("nobody listens on port {port}"))?;
     for process in std::fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
-        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
         let holds = |link: std::path::PathBuf| link.as_os_str() == inode.as_str();
-        if files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(holds)) {
+        if files
+            .flatten()
+            .any(|file| std::fs::read_link(file.path()).is_ok_and(holds))
+        {
             return Ok(pid);
         }
     }

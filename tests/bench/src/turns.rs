@@ -81,9 +81,17 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::start(options.bus, folder.path()).await?;
     let node = node(&options, &server, folder.path()).await?;
-    let text = if options.tools { "What is 37 * 43?" } else { "hello" };
+    let text = if options.tools {
+        "What is 37 * 43?"
+    } else {
+        "hello"
+    };
     let mut client = Client::new(node.bus(), text).await?;
-    let turns = options.turns.unwrap_or(if options.in_flight == 1 { 2_000 } else { 30_000 });
+    let turns = options.turns.unwrap_or(if options.in_flight == 1 {
+        2_000
+    } else {
+        30_000
+    });
     client.ask(turns / 10 + 1, options.in_flight).await?;
 
     let messages = messages(&node).await?;
@@ -98,7 +106,12 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
     let per_second = per_second(&ran);
     let latency = Latency::of(&mut ran.times);
-    let floor = floor_of(&server, (messages_per_turn, turns), &options, (per_second, &latency));
+    let floor = floor_of(
+        &server,
+        (messages_per_turn, turns),
+        &options,
+        (per_second, &latency),
+    );
     let report = Report {
         bus: options.bus.name(),
         store: match options.store {
@@ -135,7 +148,9 @@ async fn floor_of(
     options: &Options,
     (nexus, latency): (f64, &Latency),
 ) -> Result<Option<FloorReport>> {
-    let Server::Redis(redis) = server else { return Ok(None) };
+    let Server::Redis(redis) = server else {
+        return Ok(None);
+    };
     let hops = messages.round().max(1.0) as usize;
     floor::run(&redis.url(), hops, turns / 10 + 1, options.in_flight).await?;
     let mut ran = floor::run(&redis.url(), hops, turns, options.in_flight).await?;
@@ -163,14 +178,20 @@ async fn node(options: &Options, server: &Server, folder: &Path) -> Result<Runni
         Storage::Memory => "sqlite::memory:".to_owned(),
     };
     let providers = folder.join("providers.yaml");
-    std::fs::write(&providers, "default: demo\nproviders:\n  demo: {type: demo}\n")?;
+    std::fs::write(
+        &providers,
+        "default: demo\nproviders:\n  demo: {type: demo}\n",
+    )?;
     let settings = [
         ("bus.url", server.url()),
         ("bus.blobs", folder.join("blobs").display().to_string()),
         ("store.url", store),
         ("http.listen", "127.0.0.1:0".to_owned()),
         ("admin.listen", "127.0.0.1:0".to_owned()),
-        ("provider-router.providers_file", providers.display().to_string()),
+        (
+            "provider-router.providers_file",
+            providers.display().to_string(),
+        ),
     ];
     let settings = settings.map(|(key, value)| (key.to_owned(), value));
     let source = ConfigSource::load(None, &settings)?;

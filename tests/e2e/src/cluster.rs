@@ -15,8 +15,13 @@ use tokio::time::Instant;
 const START: Duration = Duration::from_secs(60);
 
 /// Every service, as `nexus run` knows them.
-pub const SERVICES: [&str; 5] =
-    ["orchestrator", "provider-router", "tool-executor", "recorder", "entry-api"];
+pub const SERVICES: [&str; 5] = [
+    "orchestrator",
+    "provider-router",
+    "tool-executor",
+    "recorder",
+    "entry-api",
+];
 
 /// Some processes over one bus and one folder.
 pub struct Cluster {
@@ -43,7 +48,10 @@ impl Cluster {
             processes: BTreeMap::new(),
         };
         cluster.write("nexus.yaml", &configuration(cluster.path(), bus, http))?;
-        cluster.write("providers.yaml", "default: demo\nproviders:\n  demo: { type: demo }\n")?;
+        cluster.write(
+            "providers.yaml",
+            "default: demo\nproviders:\n  demo: { type: demo }\n",
+        )?;
         Ok(cluster)
     }
 
@@ -89,7 +97,11 @@ impl Cluster {
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut process = self.command(arguments).start()?;
         let status = process.wait_exit(START).await?;
-        ensure!(status.success(), "nexus {arguments:?} ended with {status}\n{}", process.output());
+        ensure!(
+            status.success(),
+            "nexus {arguments:?} ended with {status}\n{}",
+            process.output()
+        );
         Ok(process.stdout().join("\n"))
     }
 
@@ -128,7 +140,11 @@ impl Cluster {
         let listen = format!("http.listen=127.0.0.1:{port}");
         let mut words = arguments.to_vec();
         words.extend(["--set", &listen]);
-        words.extend(self.settings.iter().flat_map(|setting| ["--set", setting.as_str()]));
+        words.extend(
+            self.settings
+                .iter()
+                .flat_map(|setting| ["--set", setting.as_str()]),
+        );
         let process = self.command(&words).start()?;
         self.processes.insert(name.to_owned(), process);
         Ok(())
@@ -139,7 +155,10 @@ impl Cluster {
     /// # Errors
     /// When there is none of this name.
     pub async fn kill(&mut self, name: &str) -> Result<()> {
-        let mut process = self.processes.remove(name).with_context(|| format!("no {name} runs"))?;
+        let mut process = self
+            .processes
+            .remove(name)
+            .with_context(|| format!("no {name} runs"))?;
         process.kill().await?;
         Ok(())
     }
@@ -149,16 +168,24 @@ impl Cluster {
     /// # Errors
     /// When it does not end by itself.
     pub async fn terminate(&mut self, name: &str) -> Result<()> {
-        let mut process = self.processes.remove(name).with_context(|| format!("no {name} runs"))?;
+        let mut process = self
+            .processes
+            .remove(name)
+            .with_context(|| format!("no {name} runs"))?;
         let status = process.terminate(Duration::from_secs(30)).await?;
-        ensure!(status.success(), "{name} ended with {status}\n{}", process.output());
+        ensure!(
+            status.success(),
+            "{name} ended with {status}\n{}",
+            process.output()
+        );
         Ok(())
     }
 
     /// What every process has written, for the message of a failed test.
     #[must_use]
     pub fn output(&self) -> String {
-        let part = |(name, process): (&String, &Spawned)| format!("== {name}\n{}", process.output());
+        let part =
+            |(name, process): (&String, &Spawned)| format!("== {name}\n{}", process.output());
         self.processes.iter().map(part).collect()
     }
 

@@ -21,12 +21,17 @@ pub fn client(timeout: Duration) -> Result<Client> {
 /// # Errors
 /// When it is not accepted.
 pub async fn submit(client: &Client, url: &str, key: &str, body: &Value) -> Result<String> {
-    let request = client.post(format!("{url}/v1/messages")).header("idempotency-key", key);
+    let request = client
+        .post(format!("{url}/v1/messages"))
+        .header("idempotency-key", key);
     let response = request.json(body).send().await?;
     let status = response.status();
     let body: Value = response.json().await?;
     ensure!(status.as_u16() == 202, "{status}: {body}");
-    Ok(body["correlation_id"].as_str().context("no correlation_id")?.to_owned())
+    Ok(body["correlation_id"]
+        .as_str()
+        .context("no correlation_id")?
+        .to_owned())
 }
 
 /// What is known of a message.
@@ -50,7 +55,10 @@ pub async fn ask(url: &str, text: &str, timeout: Duration) -> Result<String> {
     let key = uuid::Uuid::now_v7().to_string();
     let id = submit(&client, url, &key, &json!({ "text": text })).await?;
     let wait = timeout.as_secs().min(25);
-    let response = client.get(format!("{url}/v1/messages/{id}?wait={wait}s")).send().await?;
+    let response = client
+        .get(format!("{url}/v1/messages/{id}?wait={wait}s"))
+        .send()
+        .await?;
     let body: Value = response.json().await?;
     match body["status"].as_str() {
         Some("completed") => Ok(body["text"].as_str().unwrap_or_default().to_owned()),

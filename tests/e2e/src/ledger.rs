@@ -37,8 +37,17 @@ impl Ledger {
     /// Names what was lost or doubled.
     pub fn check(&self) -> Result<()> {
         let lost = self.open();
-        ensure!(lost.is_empty(), "{} of {} lost: {lost:?}", lost.len(), self.asked.len());
-        let doubled: Vec<_> = self.asked.iter().filter(|(_, answers)| answers.len() > 1).collect();
+        ensure!(
+            lost.is_empty(),
+            "{} of {} lost: {lost:?}",
+            lost.len(),
+            self.asked.len()
+        );
+        let doubled: Vec<_> = self
+            .asked
+            .iter()
+            .filter(|(_, answers)| answers.len() > 1)
+            .collect();
         ensure!(doubled.is_empty(), "{} doubled: {doubled:?}", doubled.len());
         Ok(())
     }

@@ -42,7 +42,10 @@ pub async fn put_on_bus(bus: &Bus, numbers: std::ops::Range<usize>) -> Result<()
         ];
         let fields = fields.map(|(name, value)| (name.to_owned(), Bytes::from(value)));
         let channel = channels::REQUESTS_INCOMING.to_owned();
-        Outgoing { channel, record: Record::new(fields) }
+        Outgoing {
+            channel,
+            record: Record::new(fields),
+        }
     });
     bus.publish(batch.collect()).await?;
     Ok(())
@@ -57,19 +60,29 @@ pub async fn answers_on_bus(bus: &Bus) -> Result<Vec<(String, String, String)>> 
     let mut from = ReadFrom::Start;
     loop {
         let entries = bus.read(channels::REQUESTS_PROCESSED, from, 1000).await?;
-        let Some(last) = entries.last() else { return Ok(answers) };
+        let Some(last) = entries.last() else {
+            return Ok(answers);
+        };
         from = ReadFrom::After(last.id);
         for entry in entries {
             let stored_at = Timestamp::from_millis(entry.stored_at_ms);
             let fallback_id = MessageId::new(entry.id.to_string())?;
-            let context = FieldsContext { fallback_id, stored_at };
+            let context = FieldsContext {
+                fallback_id,
+                stored_at,
+            };
             let envelope = Envelope::from_fields(entry.record.into_fields(), &context)?;
             if envelope.event_type == "message.accepted" {
                 continue;
             }
-            let question = envelope.correlation_id.as_ref().context("no correlation id")?;
+            let question = envelope
+                .correlation_id
+                .as_ref()
+                .context("no correlation id")?;
             let payload = envelope.payload_json()?;
-            let text = payload["text"].as_str().map_or_else(|| payload.to_string(), str::to_owned);
+            let text = payload["text"]
+                .as_str()
+                .map_or_else(|| payload.to_string(), str::to_owned);
             answers.push((question.to_string(), envelope.id.to_string(), text));
         }
     }
@@ -95,7 +108,9 @@ pub async fn ask_over_http(url: &str, number: usize, until: Instant) -> Result<(
     wait_until(left(), "an answer over HTTP", async || {
         let message = http::message(&client, url, &id).await?;
         let done = matches!(message["status"].as_str(), Some("completed" | "failed"));
-        answer = message["text"].as_str().map_or_else(|| message.to_string(), str::to_owned);
+        answer = message["text"]
+            .as_str()
+            .map_or_else(|| message.to_string(), str::to_owned);
         Ok(done)
     })
     .await?;

@@ -23,7 +23,9 @@ fn example(marker: &str) -> Result<String> {
 
 async fn output(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = tokio::time::timeout(PATIENCE, output).await.context("no end")??;
+    let output = tokio::time::timeout(PATIENCE, output)
+        .await
+        .context("no end")??;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {errors}", output.status);
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -36,7 +38,11 @@ async fn redis_cli_asks_and_is_answered() -> Result<()> {
     cluster.up().await?;
     let code = example("redis-cli")?;
     let at_port = format!("redis-cli -p {}", server.port());
-    let ask = code.lines().next().context("a first line")?.replacen("redis-cli", &at_port, 1);
+    let ask = code
+        .lines()
+        .next()
+        .context("a first line")?
+        .replacen("redis-cli", &at_port, 1);
     output(Command::new("sh").args(["-c", &ask])).await?;
     let read = format!("{at_port} --no-raw XRANGE requests.processed - +");
     wait_until(PATIENCE, "an answer on requests.processed", async || {

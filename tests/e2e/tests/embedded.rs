@@ -19,13 +19,24 @@ async fn a_question_beside_a_running_node_passes_every_hop_under_one_correlation
 {
     let mut cluster = embedded()?;
     cluster.up().await?;
-    let answer = cluster.ask("What is 37 * 43?").await.with_context(|| cluster.output())?;
+    let answer = cluster
+        .ask("What is 37 * 43?")
+        .await
+        .with_context(|| cluster.output())?;
     let text = answer["text"].as_str().context("text")?;
     ensure!(text.replace(',', "").contains("1591"), "{text}");
-    for key in ["correlation_id", "conversation_id", "provider", "model", "usage"] {
+    for key in [
+        "correlation_id",
+        "conversation_id",
+        "provider",
+        "model",
+        "usage",
+    ] {
         ensure!(!answer[key].is_null(), "no {key} in {answer}");
     }
-    let id = answer["correlation_id"].as_str().context("correlation_id")?;
+    let id = answer["correlation_id"]
+        .as_str()
+        .context("correlation_id")?;
     let trace = cluster.run(&["trace", id]).await?;
     let hops = [
         "message.submitted",
@@ -41,7 +52,10 @@ async fn a_question_beside_a_running_node_passes_every_hop_under_one_correlation
     for hop in hops.iter().filter(|hop| **hop != "receipt.recorded") {
         ensure!(trace.contains(hop), "{hop} is not in\n{trace}");
     }
-    ensure!(trace.matches("inference.requested").count() == 2, "two model calls:\n{trace}");
+    ensure!(
+        trace.matches("inference.requested").count() == 2,
+        "two model calls:\n{trace}"
+    );
     Ok(())
 }
 
@@ -49,7 +63,11 @@ async fn a_question_beside_a_running_node_passes_every_hop_under_one_correlation
 async fn a_question_without_a_node_starts_one() -> Result<()> {
     let cluster = embedded()?;
     let answer = cluster.ask("What is 37 * 43?").await?;
-    ensure!(answer["text"].as_str().is_some_and(|text| text.replace(',', "").contains("1591")));
+    ensure!(
+        answer["text"]
+            .as_str()
+            .is_some_and(|text| text.replace(',', "").contains("1591"))
+    );
     ensure!(answer["provider"] == "demo", "{answer}");
     Ok(())
 }
@@ -63,7 +81,9 @@ async fn doctor_workers_and_tail_tell_what_is_there() -> Result<()> {
     ensure!(doctor.contains("ok"), "{doctor}");
     let workers: Value = serde_json::from_str(&cluster.run(&["workers", "--json"]).await?)?;
     ensure!(workers.to_string().contains("orchestrator"), "{workers}");
-    let tail = cluster.run(&["tail", "--no-follow", "--since", "1h"]).await?;
+    let tail = cluster
+        .run(&["tail", "--no-follow", "--since", "1h"])
+        .await?;
     ensure!(tail.contains("message.completed"), "{tail}");
     Ok(())
 }
@@ -75,14 +95,28 @@ async fn a_conversation_goes_on_and_another_one_is_not_found() -> Result<()> {
     let client = http::client(Duration::from_secs(30))?;
     let url = cluster.url();
     let first = cluster.ask("My name is Ada.").await?;
-    let conversation = first["conversation_id"].as_str().context("conversation_id")?;
+    let conversation = first["conversation_id"]
+        .as_str()
+        .context("conversation_id")?;
     let body = json!({ "text": "What is my name?", "conversation_id": conversation });
     let id = http::submit(&client, &url, "second", &body).await?;
-    let answer = client.get(format!("{url}/v1/messages/{id}?wait=20s")).send().await?;
+    let answer = client
+        .get(format!("{url}/v1/messages/{id}?wait=20s"))
+        .send()
+        .await?;
     let answer: Value = answer.json().await?;
-    ensure!(answer["text"].as_str().is_some_and(|text| text.contains("Ada")), "{answer}");
+    ensure!(
+        answer["text"]
+            .as_str()
+            .is_some_and(|text| text.contains("Ada")),
+        "{answer}"
+    );
     let strange = json!({ "text": "hi", "conversation_id": uuid::Uuid::now_v7() });
-    let refused = client.post(format!("{url}/v1/messages")).json(&strange).send().await?;
+    let refused = client
+        .post(format!("{url}/v1/messages"))
+        .json(&strange)
+        .send()
+        .await?;
     ensure!(refused.status().as_u16() == 404, "{}", refused.status());
     let kind = refused.headers()["content-type"].to_str()?.to_owned();
     ensure!(kind.starts_with("application/problem+json"), "{kind}");

@@ -55,9 +55,14 @@ async fn survive_kills(cluster: &mut Cluster, bus: &Bus) -> Result<Ledger> {
 
 fn check_texts(answers: &[(String, String, String)]) -> Result<()> {
     for (question, _, text) in answers {
-        let Some(number) = question.strip_prefix("question-") else { continue };
+        let Some(number) = question.strip_prefix("question-") else {
+            continue;
+        };
         let expected = expected(number.parse()?);
-        ensure!(text.replace(',', "").contains(&expected), "{question}: `{text}` lacks {expected}");
+        ensure!(
+            text.replace(',', "").contains(&expected),
+            "{question}: `{text}` lacks {expected}"
+        );
     }
     Ok(())
 }
@@ -68,7 +73,9 @@ async fn kills(url: String) -> Result<()> {
     let bus = bus_of(&cluster, &url).await?;
     let ledger = survive_kills(&mut cluster, &bus).await;
     let ledger = ledger.map_err(|error| error.context(cluster.output()))?;
-    ledger.check().map_err(|error| error.context(cluster.output()))?;
+    ledger
+        .check()
+        .map_err(|error| error.context(cluster.output()))?;
     check_texts(&answers_on_bus(&bus).await?)
 }
 
@@ -85,17 +92,25 @@ async fn kill_after_acknowledgement(url: &str, setting: Option<&str>) -> Result<
     let bus = bus_of(&cluster, url).await?;
     let mut ledger = Ledger::default();
     let numbers = 1000..1050;
-    numbers.clone().for_each(|number| ledger.asked(format!("question-{number}")));
+    numbers
+        .clone()
+        .for_each(|number| ledger.asked(format!("question-{number}")));
     put_on_bus(&bus, numbers).await?;
     wait_until(PATIENCE, "the acknowledgement of everything", async || {
-        let backlog = bus.backlog(channels::REQUESTS_INCOMING, "orchestrator").await?;
+        let backlog = bus
+            .backlog(channels::REQUESTS_INCOMING, "orchestrator")
+            .await?;
         Ok(backlog.undelivered + backlog.pending == 0)
     })
     .await
     .map_err(|error| error.context(cluster.output()))?;
     cluster.kill("orchestrator").await?;
     cluster.start("orchestrator")?;
-    let patience = if setting.is_some() { Duration::from_secs(10) } else { PATIENCE };
+    let patience = if setting.is_some() {
+        Duration::from_secs(10)
+    } else {
+        PATIENCE
+    };
     let nobody = std::iter::empty::<std::future::Ready<Result<(String, String)>>>();
     collect(&mut ledger, &bus, nobody, Instant::now() + patience).await?;
     Ok(ledger)
@@ -116,7 +131,9 @@ async fn nats_loses_and_doubles_nothing() -> Result<()> {
 #[tokio::test(flavor = "local")]
 async fn what_was_acknowledged_is_answered() -> Result<()> {
     let server = nexus_testkit::redis().await?;
-    kill_after_acknowledgement(&server.url(), None).await?.check()
+    kill_after_acknowledgement(&server.url(), None)
+        .await?
+        .check()
 }
 
 /// Without this the tests above would prove nothing.
@@ -125,6 +142,9 @@ async fn a_build_that_acknowledges_before_it_commits_is_caught() -> Result<()> {
     let server = nexus_testkit::redis().await?;
     let mutant = Some("orchestrator.mutant=ack-before-commit");
     let ledger = kill_after_acknowledgement(&server.url(), mutant).await?;
-    ensure!(ledger.check().is_err(), "a build that acknowledges first lost nothing");
+    ensure!(
+        ledger.check().is_err(),
+        "a build that acknowledges first lost nothing"
+    );
     Ok(())
 }

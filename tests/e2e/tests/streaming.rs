@@ -50,7 +50,10 @@ async fn events(
 }
 
 /// What a reader shows: deltas append, snapshots replace, the end is the end.
-async fn rest(mut text: String, stream: impl Stream<Item = Result<Event>> + Unpin) -> Result<(String, String)> {
+async fn rest(
+    mut text: String,
+    stream: impl Stream<Item = Result<Event>> + Unpin,
+) -> Result<(String, String)> {
     let mut stream = stream;
     while let Some(event) = tokio::time::timeout(PATIENCE, stream.next()).await? {
         let (name, _, data) = event?;
@@ -59,7 +62,10 @@ async fn rest(mut text: String, stream: impl Stream<Item = Result<Event>> + Unpi
             "snapshot" => text = data["text"].as_str().context("snapshot")?.to_owned(),
             "completed" => {
                 let message = data.get("message").unwrap_or(&data);
-                return Ok((text, message["text"].as_str().context("completed")?.to_owned()));
+                return Ok((
+                    text,
+                    message["text"].as_str().context("completed")?.to_owned(),
+                ));
             }
             "failed" => anyhow::bail!("{data}"),
             _ => {}
@@ -86,11 +92,17 @@ async fn tokens_stream_as_they_come_and_a_reload_gives_the_same_text() -> Result
     let mut last = String::new();
     // The provider is held here: what is seen came through before the answer ended.
     while !shown.contains("schöne") {
-        let event = tokio::time::timeout(PATIENCE, stream.next()).await?.context("an event")?;
+        let event = tokio::time::timeout(PATIENCE, stream.next())
+            .await?
+            .context("an event")?;
         let (name, event_id, data) = event?;
         if matches!(name.as_str(), "delta" | "snapshot") {
             let text = data["text"].as_str().context("text")?;
-            shown = if name == "delta" { format!("{shown}{text}") } else { text.to_owned() };
+            shown = if name == "delta" {
+                format!("{shown}{text}")
+            } else {
+                text.to_owned()
+            };
         }
         last = event_id;
     }
@@ -122,15 +134,27 @@ async fn tool_calls_split_over_many_chunks_are_put_together() -> Result<()> {
     let client = http::client(PATIENCE)?;
     let body = json!({ "text": "calculate", "provider": "fake" });
     let id = http::submit(&client, &cluster.url(), "tools", &body).await?;
-    let answer = client.get(format!("{}/v1/messages/{id}?wait=15s", cluster.url())).send().await?;
+    let answer = client
+        .get(format!("{}/v1/messages/{id}?wait=15s", cluster.url()))
+        .send()
+        .await?;
     let answer: Value = answer.json().await?;
-    ensure!(answer["text"] == "It is 1591, and late.", "{answer}\n{}", cluster.output());
+    ensure!(
+        answer["text"] == "It is 1591, and late.",
+        "{answer}\n{}",
+        cluster.output()
+    );
     let received = provider.received();
     let second = &received.last().context("two calls")?.body;
     let messages = second["messages"].as_array().context("messages")?;
     let results: Vec<&Value> = messages.iter().filter(|m| m["role"] == "tool").collect();
     ensure!(results.len() == 2, "{second}");
     ensure!(results[0]["tool_call_id"] == "call_a", "{second}");
-    ensure!(results[0]["content"].as_str().is_some_and(|text| text.contains("1591")), "{second}");
+    ensure!(
+        results[0]["content"]
+            .as_str()
+            .is_some_and(|text| text.contains("1591")),
+        "{second}"
+    );
     Ok(())
 }

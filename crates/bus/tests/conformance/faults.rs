@@ -41,31 +41,24 @@ pub(crate) async fn flush(harness: &mut Harness) -> Result<()> {
 /// lost; and when there is room again it goes on.
 pub(crate) async fn memory_full(harness: &mut Harness) -> Result<()> {
     let bus = harness.bus().await?;
-    publish(&bus, "work", &["job"]).await?;
-    publish(&bus, "out", &["before"]).await?;
-    publish(&bus, "filler", &["before"]).await?;
-    let lease = Duration::from_secs(2);
-    Member::join_as(&bus, "work", "group", "one", lease).await?;
+    for (channel, text) in [("work", "job"), ("out", "before"), ("filler", "before")] {
+        publish(&bus, channel, &[text]).await?;
+    }
+    Member::join_as(&bus, "work", "group", "one", FULL_LEASE).await?;
     harness.fill().await?;
     let bus = harness.bus().await?;
     let accepted = fill_up(&bus).await?;
-    let mut member = Member::join_as(&bus, "work", "group", "one", lease).await?;
-    let leased = member.take_one().await?;
-    let results = member
-        .settler
-        .settle(&[Delivery::new(leased).ack(vec![large("answer")])])
-        .await;
-    let refused = matches!(results.as_slice(), [Err(BusError::Full { .. })]);
-    ensure!(refused, "the answer must be refused: {results:?}");
+    ensure!(
+        answer(&bus, "one").await? == Answered::Refused,
+        "the answer must be refused"
+    );
     harness.relieve().await?;
     let bus = harness.bus().await?;
     // Not acknowledged: it comes again, to whoever asks then.
-    let mut member = Member::join_as(&bus, "work", "group", "two", lease).await?;
-    let leased = member.take_one().await?;
-    ensure!(payload(&leased.entry.record) == "job", "{leased:?}");
-    member
-        .settle(Delivery::new(leased).ack(vec![large("answer")]))
-        .await?;
+    ensure!(
+        answer(&bus, "two").await? == Answered::Stored,
+        "there is room again"
+    );
     expect_one_answer(&bus).await?;
     let fillers = contents(&bus, "filler").await?.len();
     ensure!(
@@ -73,6 +66,29 @@ pub(crate) async fn memory_full(harness: &mut Harness) -> Result<()> {
         "{fillers}: what was accepted is there"
     );
     Ok(())
+}
+
+const FULL_LEASE: Duration = Duration::from_secs(2);
+
+#[derive(PartialEq)]
+enum Answered {
+    Stored,
+    Refused,
+}
+
+/// Takes the job and answers it.
+async fn answer(bus: &Bus, consumer: &str) -> Result<Answered> {
+    let mut member = Member::join_as(bus, "work", "group", consumer, FULL_LEASE).await?;
+    let leased = member.take_one().await?;
+    ensure!(payload(&leased.entry.record) == "job", "{leased:?}");
+    match member
+        .settle(Delivery::new(leased).ack(vec![large("answer")]))
+        .await
+    {
+        Ok(()) => Ok(Answered::Stored),
+        Err(BusError::Full { .. }) => Ok(Answered::Refused),
+        Err(error) => Err(error).context("refused for another reason"),
+    }
 }
 
 async fn expect_one_answer(bus: &Bus) -> Result<()> {

@@ -50,9 +50,9 @@ async fn until_ready(changes: &mut Changes) -> Result<Vec<String>> {
 /// First everything there is, then each change.
 pub(crate) async fn watch(harness: &mut Harness) -> Result<()> {
     let bus = harness.bus().await?;
-    put(&bus, "a", "1", Expect::Any).await?;
-    put(&bus, "b", "1", Expect::Any).await?;
-    put(&bus, "gone", "1", Expect::Any).await?;
+    for key in ["a", "b", "gone"] {
+        put(&bus, key, "1", Expect::Any).await?;
+    }
     bus.table_delete(TABLE, "gone", Expect::Any).await?;
     let mut one = bus.table_watch(TABLE).await?;
     ensure!(

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer};
 
-const UNITS: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 /// Reads `250ms`, `30s`, `1h30m`.
 ///
@@ -21,10 +26,16 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
         let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let letters = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
         let number: u64 = number.parse().ok().ok_or_else(bad)?;
-        let size = UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(bad)?.1;
+        let size = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit.trim())
+            .ok_or_else(bad)?
+            .1;
         let part = number.checked_mul(size).ok_or_else(bad)?;
         millis = millis.checked_add(part).ok_or_else(bad)?;
         rest = tail;

@@ -21,7 +21,11 @@ pub(super) struct Variable {
 /// Every variable of these that sets a configuration key, by name.
 pub(super) fn variables(all: impl IntoIterator<Item = (String, String)>) -> Vec<Variable> {
     let variable = |(name, value): (String, String)| {
-        let path = name.strip_prefix(PREFIX)?.split("__").map(str::to_lowercase).collect();
+        let path = name
+            .strip_prefix(PREFIX)?
+            .split("__")
+            .map(str::to_lowercase)
+            .collect();
         Some(Variable { name, path, value })
     };
     let mut found: Vec<_> = all.into_iter().filter_map(variable).collect();
@@ -56,7 +60,10 @@ pub(super) fn secret(name: &str) -> Option<SecretString> {
     variable(name).map(SecretString::from)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

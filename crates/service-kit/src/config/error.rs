@@ -85,13 +85,21 @@ impl ConfigError {
     /// A value that reads well and still cannot be used. [`crate::ConfigSource::invalid`] adds
     /// where it is written.
     pub fn invalid(key: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Invalid { origin: Origin::Nowhere, key: key.into(), reason: reason.into() }
+        Self::Invalid {
+            origin: Origin::Nowhere,
+            key: key.into(),
+            reason: reason.into(),
+        }
     }
 }
 
 /// A key as it is named in an error; the whole of a file has no key.
 fn shown(key: &str) -> String {
-    if key.is_empty() { "the file".to_owned() } else { format!("`{key}`") }
+    if key.is_empty() {
+        "the file".to_owned()
+    } else {
+        format!("`{key}`")
+    }
 }
 
 /// What to write instead of `found`: the nearest of `known`, or all of them.
@@ -119,13 +127,21 @@ pub(super) fn from_serde(path: &str, message: &str, origin: Origin) -> ConfigErr
             let hint = hint(&found, &quoted(expected));
             ConfigError::UnknownKey { origin, key, hint }
         }
-        None => ConfigError::Invalid { origin, key, reason: message.to_owned() },
+        None => ConfigError::Invalid {
+            origin,
+            key,
+            reason: message.to_owned(),
+        },
     }
 }
 
 /// The texts between backticks: how serde's messages name fields.
 fn quoted(text: &str) -> Vec<String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What a YAML value is, in the words of a person.

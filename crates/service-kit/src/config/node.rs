@@ -74,7 +74,9 @@ impl RetentionConfig {
     /// How long this channel keeps what is settled.
     #[must_use]
     pub fn of(&self, channel: &str) -> Duration {
-        self.channels.get(channel).map_or(self.default, |retention| retention.0)
+        self.channels
+            .get(channel)
+            .map_or(self.default, |retention| retention.0)
     }
 }
 
@@ -140,7 +142,11 @@ impl NodeConfig {
     #[must_use]
     pub fn local(bus: BusConfig, store: impl Into<String>) -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listen = ListenConfig { listen, allow_public: false, body_limit: body_limit() };
+        let listen = ListenConfig {
+            listen,
+            allow_public: false,
+            body_limit: body_limit(),
+        };
         Self {
             bus,
             store: store.into(),
@@ -152,7 +158,9 @@ impl NodeConfig {
                 every: Duration::from_mins(1),
                 channels: BTreeMap::new(),
             },
-            log: LogConfig { level: "info".to_owned() },
+            log: LogConfig {
+                level: "info".to_owned(),
+            },
         }
     }
 
@@ -182,7 +190,10 @@ impl NodeConfig {
             return Err(invalid("http.listen", reason));
         }
         if self.retention.every.is_zero() {
-            return Err(invalid("retention.every", "must be longer than nothing".to_owned()));
+            return Err(invalid(
+                "retention.every",
+                "must be longer than nothing".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -190,10 +201,10 @@ impl NodeConfig {
 
 fn bus(source: &ConfigSource) -> Result<BusConfig, ConfigError> {
     let section: BusSection = section(source, "bus")?;
-    let url: BusUrl =
-        section.url.parse().map_err(|error: nexus_bus::BusError| {
-            source.invalid("bus.url", error.to_string())
-        })?;
+    let url: BusUrl = section
+        .url
+        .parse()
+        .map_err(|error: nexus_bus::BusError| source.invalid("bus.url", error.to_string()))?;
     Ok(BusConfig {
         url,
         prefix: section.prefix,

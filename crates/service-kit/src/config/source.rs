@@ -11,13 +11,26 @@ use super::error::{ConfigError, Origin, hint, kind_of};
 use super::yaml::{self, Document, above};
 
 /// The sections of the node itself.
-pub const NODE_SECTIONS: &[&str] =
-    &["bus", "store", "http", "admin", "shutdown", "retention", "log", "principals"];
+pub const NODE_SECTIONS: &[&str] = &[
+    "bus",
+    "store",
+    "http",
+    "admin",
+    "shutdown",
+    "retention",
+    "log",
+    "principals",
+];
 
 /// The sections of the services that ship with Nexus: one file serves all processes, so each must
 /// tell a neighbour's section from a mistyped one.
-pub const SERVICE_SECTIONS: &[&str] =
-    &["orchestrator", "provider-router", "tool-executor", "recorder", "entry-api"];
+pub const SERVICE_SECTIONS: &[&str] = &[
+    "orchestrator",
+    "provider-router",
+    "tool-executor",
+    "recorder",
+    "entry-api",
+];
 
 /// Every layer that was given, ready to be read section by section.
 #[derive(Clone, Debug, Default)]
@@ -32,11 +45,10 @@ impl ConfigSource {
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::Syntax`].
-    pub fn load(
-        file: Option<&Path>,
-        overrides: &[(String, String)],
-    ) -> Result<Self, ConfigError> {
-        let Some(path) = file else { return Self::of_layers(None, env::process(), overrides) };
+    pub fn load(file: Option<&Path>, overrides: &[(String, String)]) -> Result<Self, ConfigError> {
+        let Some(path) = file else {
+            return Self::of_layers(None, env::process(), overrides);
+        };
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
             file: name.clone(),
@@ -54,7 +66,9 @@ impl ConfigSource {
         environment: impl IntoIterator<Item = (String, String)>,
         overrides: &[(String, String)],
     ) -> Result<Self, ConfigError> {
-        let file = file.map(|(name, text)| Document::parse(text, name)).transpose()?;
+        let file = file
+            .map(|(name, text)| Document::parse(text, name))
+            .transpose()?;
         if let Some(document) = &file
             && !document.value().is_object()
         {
@@ -63,7 +77,11 @@ impl ConfigSource {
             return Err(document.invalid("", reason));
         }
         let variables = env::variables(environment);
-        Ok(Self { file, variables, overrides: overrides.to_vec() })
+        Ok(Self {
+            file,
+            variables,
+            overrides: overrides.to_vec(),
+        })
     }
 
     /// A section, all layers merged. `defaults_yaml` holds its keys without the section's name.
@@ -90,7 +108,11 @@ impl ConfigSource {
             self.must_fit(name, theirs, &value)?;
             merge(&mut value, theirs);
         }
-        for variable in self.variables.iter().filter(|variable| is_for(variable, name)) {
+        for variable in self
+            .variables
+            .iter()
+            .filter(|variable| is_for(variable, name))
+        {
             let path = variable.path.get(1..).unwrap_or_default();
             set(&mut value, path, &variable.value);
         }
@@ -114,7 +136,9 @@ impl ConfigSource {
     pub fn check_sections(&self, known: &[&str]) -> Result<(), ConfigError> {
         let all = [NODE_SECTIONS, SERVICE_SECTIONS, known].concat();
         let written = self.file.iter().filter_map(|file| file.value().as_object());
-        let written = written.flat_map(Map::keys).map(|key| (key.as_str(), self.origin(key)));
+        let written = written
+            .flat_map(Map::keys)
+            .map(|key| (key.as_str(), self.origin(key)));
         let variables = self.variables.iter().map(|variable| {
             let section = variable.path.first().map_or("", String::as_str);
             (section, Origin::Environment(variable.name.clone()))
@@ -124,12 +148,20 @@ impl ConfigSource {
             (section, Origin::Override(format!("{key}={value}")))
         });
         let is_known = |section: &str| all.iter().any(|name| same_key(name, section));
-        let mut unknown =
-            written.chain(variables).chain(overrides).filter(|(section, _)| !is_known(section));
-        let Some((section, origin)) = unknown.next() else { return Ok(()) };
+        let mut unknown = written
+            .chain(variables)
+            .chain(overrides)
+            .filter(|(section, _)| !is_known(section));
+        let Some((section, origin)) = unknown.next() else {
+            return Ok(());
+        };
         let all: Vec<_> = all.iter().map(|name| (*name).to_owned()).collect();
         let hint = hint(section, &all);
-        Err(ConfigError::UnknownKey { origin, key: section.to_owned(), hint })
+        Err(ConfigError::UnknownKey {
+            origin,
+            key: section.to_owned(),
+            hint,
+        })
     }
 
     /// A secret, by the name of the environment variable that holds it. `None` when it is not set
@@ -143,17 +175,27 @@ impl ConfigSource {
     #[must_use]
     pub fn invalid(&self, path: &str, reason: impl Into<String>) -> ConfigError {
         let (origin, key) = (self.origin(path), path.to_owned());
-        ConfigError::Invalid { origin, key, reason: reason.into() }
+        ConfigError::Invalid {
+            origin,
+            key,
+            reason: reason.into(),
+        }
     }
 
     /// Where a value comes from: the topmost layer that names it, or else the nearest key above it.
     #[must_use]
     pub fn origin(&self, path: &str) -> Origin {
-        above(path).find_map(|path| self.origin_of(path)).unwrap_or(Origin::Default)
+        above(path)
+            .find_map(|path| self.origin_of(path))
+            .unwrap_or(Origin::Default)
     }
 
     fn origin_of(&self, path: &str) -> Option<Origin> {
-        let flag = self.overrides.iter().rev().find(|(key, _)| same_key(key, path));
+        let flag = self
+            .overrides
+            .iter()
+            .rev()
+            .find(|(key, _)| same_key(key, path));
         if let Some((key, value)) = flag {
             return Some(Origin::Override(format!("{key}={value}")));
         }
@@ -161,7 +203,10 @@ impl ConfigSource {
         if let Some(variable) = self.variables.iter().find(named) {
             return Some(Origin::Environment(variable.name.clone()));
         }
-        self.file.as_ref().filter(|file| file.has(path)).map(|file| file.origin(path))
+        self.file
+            .as_ref()
+            .filter(|file| file.has(path))
+            .map(|file| file.origin(path))
     }
 
     /// A section must be written as one: `bus: redis://…` would otherwise replace all its keys.
@@ -169,7 +214,11 @@ impl ConfigSource {
         if theirs.is_object() || theirs.is_null() || !defaults.is_object() {
             return Ok(());
         }
-        let keys: Vec<_> = defaults.as_object().into_iter().flat_map(Map::keys).collect();
+        let keys: Vec<_> = defaults
+            .as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .collect();
         let example = keys.first().map_or("key", |key| key.as_str());
         let found = kind_of(theirs);
         let reason = format!("expected a section with keys such as `{example}:`, found {found}");
@@ -178,13 +227,19 @@ impl ConfigSource {
 }
 
 fn is_for(variable: &Variable, section: &str) -> bool {
-    variable.path.first().is_some_and(|name| same_key(section, name))
+    variable
+        .path
+        .first()
+        .is_some_and(|name| same_key(section, name))
 }
 
 /// Whether both name one key: an environment variable writes `-` as `_`.
 fn same_key(one: &str, other: &str) -> bool {
     one.len() == other.len()
-        && one.chars().zip(other.chars()).all(|(a, b)| a == b || matches!((a, b), ('-', '_') | ('_', '-')))
+        && one
+            .chars()
+            .zip(other.chars())
+            .all(|(a, b)| a == b || matches!((a, b), ('-', '_') | ('_', '-')))
 }
 
 /// Lays `above` over `value`: sections key by key, everything else as a whole.
@@ -223,7 +278,9 @@ fn typed(text: &str, standing: &Value) -> Value {
         return Value::String(text.to_owned());
     }
     // `a: b` and `a # b` are meant as they are written; only `{…}` is a section.
-    let parsed = Document::parse(text, "value").ok().filter(|_| !text.contains('#'));
+    let parsed = Document::parse(text, "value")
+        .ok()
+        .filter(|_| !text.contains('#'));
     let value = parsed.map(|document| document.value().clone());
     match value {
         Some(Value::Object(_)) if !text.trim_start().starts_with('{') => text.into(),

@@ -64,8 +64,16 @@ impl Document {
             Some(node) => node.value.into_value("", &mut lines),
             None => Value::Null,
         };
-        let value = if value.is_null() { Value::Object(Map::new()) } else { value };
-        Ok(Self { file: file.to_owned(), value, lines })
+        let value = if value.is_null() {
+            Value::Object(Map::new())
+        } else {
+            value
+        };
+        Ok(Self {
+            file: file.to_owned(),
+            value,
+            lines,
+        })
     }
 
     /// What it says.
@@ -90,32 +98,52 @@ impl Document {
     /// As [`Document::line`], with the file's name.
     #[must_use]
     pub fn origin(&self, path: &str) -> Origin {
-        Origin::File { file: self.file.clone(), line: self.line(path).unwrap_or(1) }
+        Origin::File {
+            file: self.file.clone(),
+            line: self.line(path).unwrap_or(1),
+        }
     }
 
     /// A value that reads well and still cannot be used.
     #[must_use]
     pub fn invalid(&self, path: &str, reason: impl Into<String>) -> ConfigError {
         let (origin, key) = (self.origin(path), path.to_owned());
-        ConfigError::Invalid { origin, key, reason: reason.into() }
+        ConfigError::Invalid {
+            origin,
+            key,
+            reason: reason.into(),
+        }
     }
 }
 
 /// The path itself, then everything above it.
 pub(super) fn above(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| {
-        path.rfind(['.', '[']).and_then(|at| path.get(..at)).filter(|path| !path.is_empty())
+        path.rfind(['.', '['])
+            .and_then(|at| path.get(..at))
+            .filter(|path| !path.is_empty())
     })
 }
 
 fn syntax(error: &serde_saphyr::Error, file: &str) -> ConfigError {
     let location = error.location();
-    let (line, column) = location.as_ref().map_or((1, 1), |at| (at.line(), at.column()));
+    let (line, column) = location
+        .as_ref()
+        .map_or((1, 1), |at| (at.line(), at.column()));
     // The library repeats the position and quotes the text; one line of reason is enough.
     let text = error.without_snippet().to_string();
     let reason = text.lines().next().unwrap_or_default();
-    let reason = reason.split(" at line ").next().unwrap_or(reason).to_owned();
-    ConfigError::Syntax { file: file.to_owned(), line, column, reason }
+    let reason = reason
+        .split(" at line ")
+        .next()
+        .unwrap_or(reason)
+        .to_owned();
+    ConfigError::Syntax {
+        file: file.to_owned(),
+        line,
+        column,
+        reason,
+    }
 }
 
 /// A YAML value whose keys know where they stand.

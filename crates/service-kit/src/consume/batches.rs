@@ -14,7 +14,10 @@ use crate::Deps;
 
 pub(super) async fn run<H: BatchHandler>(deps: Deps, spec: ConsumerSpec, handler: Arc<H>) {
     let permits = spec.permits.max(1);
-    let limits = Limits { held: permits.saturating_mul(2), read: permits };
+    let limits = Limits {
+        held: permits.saturating_mul(2),
+        read: permits,
+    };
     let undertaker = Arc::clone(&handler);
     let on_dead = Arc::new(move |letter: &_| undertaker.on_dead(letter));
     let work = move |shared, received| work(shared, received, handler).boxed();
@@ -30,12 +33,13 @@ async fn work<H: BatchHandler>(
     let mut arrived = Vec::with_capacity(most);
     while received.recv_many(&mut arrived, most).await > 0 {
         if shared.deps.shutdown.is_cancelled() {
-            arrived.drain(..).for_each(|next| shared.give_back_unseen(next));
+            arrived
+                .drain(..)
+                .for_each(|next| shared.give_back_unseen(next));
             continue;
         }
         let triaged = arrived.drain(..).filter_map(|next| shared.triage(next));
-        let (alone, together): (Vec<_>, Vec<_>) =
-            triaged.partition(|(_, work)| work.is_suspect());
+        let (alone, together): (Vec<_>, Vec<_>) = triaged.partition(|(_, work)| work.is_suspect());
         for suspect in alone {
             batch(&shared, handler.as_ref(), vec![suspect]).await;
         }
@@ -48,9 +52,17 @@ async fn work<H: BatchHandler>(
 async fn batch<H: BatchHandler>(shared: &Loop, handler: &H, batch: Vec<(Message, Work)>) {
     let (messages, work): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
     let handled = handle(shared, handler, messages);
-    match shared.deps.tasks.abandoned().run_until_cancelled(handled).await {
+    match shared
+        .deps
+        .tasks
+        .abandoned()
+        .run_until_cancelled(handled)
+        .await
+    {
         Some(outcomes) => {
-            work.into_iter().zip(outcomes).for_each(|(work, outcome)| shared.decide(work, outcome));
+            work.into_iter()
+                .zip(outcomes)
+                .for_each(|(work, outcome)| shared.decide(work, outcome));
         }
         None => work.into_iter().for_each(|work| shared.give_back(work)),
     }
@@ -63,17 +75,29 @@ async fn handle<H: BatchHandler>(
 ) -> Vec<Outcome> {
     let attempts: Vec<u32> = messages.iter().map(|message| message.attempts).collect();
     let started = Instant::now();
-    let outcomes = AssertUnwindSafe(handler.handle(messages)).catch_unwind().await;
+    let outcomes = AssertUnwindSafe(handler.handle(messages))
+        .catch_unwind()
+        .await;
     shared.meters.handled(started.elapsed());
     let failed = |tries: &u32, why: &str| Err(Failure::retry(pause(*tries), why));
     match outcomes {
         Ok(outcomes) if outcomes.len() == attempts.len() => outcomes,
         Ok(outcomes) => {
             let (got, wanted) = (outcomes.len(), attempts.len());
-            tracing::error!(got, wanted, "a batch handler returned the wrong number of outcomes");
+            tracing::error!(
+                got,
+                wanted,
+                "a batch handler returned the wrong number of outcomes"
+            );
             // Which outcome belongs to which message is not known: none may be acknowledged.
-            attempts.iter().map(|tries| failed(tries, "outcomes and messages differ")).collect()
+            attempts
+                .iter()
+                .map(|tries| failed(tries, "outcomes and messages differ"))
+                .collect()
         }
-        Err(_) => attempts.iter().map(|tries| failed(tries, "the handler panicked")).collect(),
+        Err(_) => attempts
+            .iter()
+            .map(|tries| failed(tries, "the handler panicked"))
+            .collect(),
     }
 }

@@ -39,25 +39,45 @@ impl Loop {
     /// What is to be worked on, or `None` when it was decided already: attempts are looked at
     /// before anything is decoded.
     pub(super) fn triage(&self, received: Received) -> Option<(Message, Work)> {
-        let Received { delivery, lost, permit } = received;
+        let Received {
+            delivery,
+            lost,
+            permit,
+        } = received;
         let (attempts, most) = (delivery.attempts(), self.spec.max_attempts);
         let suspect = attempts > most;
         let reply = reply::is_wanted(&delivery.entry().record);
-        let work = Work { delivery, permit, suspect, reply };
+        let work = Work {
+            delivery,
+            permit,
+            suspect,
+            reply,
+        };
         if attempts > most.saturating_add(1) {
             let tries = attempts - 1;
-            self.bury(work, "poisoned", format!("tried {tries} times, the last one alone"));
+            self.bury(
+                work,
+                "poisoned",
+                format!("tried {tries} times, the last one alone"),
+            );
             return None;
         }
         let entry = work.delivery.entry();
         match envelope_of(entry, &self.spec.channel) {
             Ok(envelope) => {
-                let entry_id = entry.id;
-                let channel = self.spec.channel.clone();
-                Some((Message { envelope, entry_id, channel, attempts, lost }, work))
+                let message = Message {
+                    envelope,
+                    entry_id: entry.id,
+                    stored_at: Timestamp::from_millis(entry.stored_at_ms),
+                    channel: self.spec.channel.clone(),
+                    attempts,
+                    lost,
+                };
+                Some((message, work))
             }
             Err(error) => {
-                if entry.record.get("payload").is_none() && entry.record.get(PAYLOAD_REF).is_some() {
+                if entry.record.get("payload").is_none() && entry.record.get(PAYLOAD_REF).is_some()
+                {
                     let reason = "the payload is kept as a blob, which cannot be fetched";
                     self.decide(work, Err(Failure::retry(pause(attempts), reason)));
                 } else {
@@ -73,12 +93,16 @@ impl Loop {
         match outcome {
             Ok(publish) => self.acknowledge(work, publish),
             Err(Failure::Retry { reason, .. }) if work.suspect => {
-                self.bury(work, "poisoned", format!("failed alone, as before: {reason}"));
+                self.bury(
+                    work,
+                    "poisoned",
+                    format!("failed alone, as before: {reason}"),
+                );
             }
             Err(Failure::Retry { after, reason }) => self.retry(work, after, &reason),
             Err(Failure::Wait { after, .. }) => {
                 let settlement = work.delivery.wait(after);
-                self.send(Decided::new(settlement, work.permit, Kind::Waited));
+                self.send(Decided::new(settlement, work.permit, Kind::Waited, None));
             }
             Err(Failure::Reject { reason }) => self.bury(work, "rejected", reason),
             Err(Failure::Fatal { reason }) => self.end_node(reason),
@@ -90,7 +114,7 @@ impl Loop {
         let (channel, attempts) = (self.spec.channel.as_str(), work.delivery.attempts());
         tracing::warn!(channel, %entry, attempts, reason, "message failed; trying again");
         let settlement = work.delivery.retry(after);
-        self.send(Decided::new(settlement, work.permit, Kind::Retried));
+        self.send(Decided::new(settlement, work.permit, Kind::Retried, None));
     }
 
     /// The delivery is not settled: it comes back when its lease ends, to whoever runs then.
@@ -103,13 +127,18 @@ impl Loop {
     /// Gives a delivery back as if it had not come: another worker may have it at once.
     pub(super) fn give_back(&self, work: Work) {
         let settlement = work.delivery.wait(Duration::ZERO);
-        self.send(Decided::new(settlement, work.permit, Kind::Returned));
+        self.send(Decided::new(settlement, work.permit, Kind::Returned, None));
     }
 
     /// As [`Loop::give_back`], of one that was never looked at.
     pub(super) fn give_back_unseen(&self, received: Received) {
         let settlement = received.delivery.wait(Duration::ZERO);
-        self.send(Decided::new(settlement, received.permit, Kind::Returned));
+        self.send(Decided::new(
+            settlement,
+            received.permit,
+            Kind::Returned,
+            None,
+        ));
     }
 
     fn acknowledge(&self, work: Work, publish: Vec<Outgoing>) {
@@ -118,7 +147,7 @@ impl Loop {
             .then(|| reply::Reply::new(&work.delivery.entry().record, &publish))
             .flatten();
         let settlement = work.delivery.ack(publish);
-        self.send(Decided { reply, ..Decided::new(settlement, work.permit, Kind::Acked) });
+        self.send(Decided::new(settlement, work.permit, Kind::Acked, reply));
     }
 
     fn bury(&self, work: Work, code: &'static str, reason: String) {
@@ -136,12 +165,20 @@ impl Loop {
         };
         let told = std::panic::catch_unwind(AssertUnwindSafe(|| (self.on_dead)(&letter)));
         let publish = told.unwrap_or_else(|_| {
-            tracing::error!(code, "on_dead panicked: nobody is told about this dead letter");
+            tracing::error!(
+                code,
+                "on_dead panicked: nobody is told about this dead letter"
+            );
             Vec::new()
         });
-        let reply = work.reply.then(|| reply::Reply::new(&letter.record, &publish)).flatten();
-        let settlement = work.delivery.dead(format!("{code}: {}", letter.reason), publish);
-        self.send(Decided { reply, ..Decided::new(settlement, work.permit, Kind::Dead) });
+        let reply = work
+            .reply
+            .then(|| reply::Reply::new(&letter.record, &publish))
+            .flatten();
+        let settlement = work
+            .delivery
+            .dead(format!("{code}: {}", letter.reason), publish);
+        self.send(Decided::new(settlement, work.permit, Kind::Dead, reply));
     }
 
     fn send(&self, decided: Decided) {

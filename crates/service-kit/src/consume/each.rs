@@ -22,7 +22,10 @@ enum Entered {
 }
 
 pub(super) async fn run<H: Handler>(deps: Deps, spec: ConsumerSpec, handler: Arc<H>) {
-    let limits = Limits { held: spec.permits.max(1), read: spec.permits.max(1) };
+    let limits = Limits {
+        held: spec.permits.max(1),
+        read: spec.permits.max(1),
+    };
     let undertaker = Arc::clone(&handler);
     let on_dead = Arc::new(move |letter: &_| undertaker.on_dead(letter));
     let work = move |shared, received| work(shared, received, handler).boxed();
@@ -59,7 +62,13 @@ fn one<H: Handler>(
                 return shared.give_back(work);
             };
             let handled = handle(&shared, handler.as_ref(), message);
-            match shared.deps.tasks.abandoned().run_until_cancelled(handled).await {
+            match shared
+                .deps
+                .tasks
+                .abandoned()
+                .run_until_cancelled(handled)
+                .await
+            {
                 Some(outcome) => shared.decide(work, outcome),
                 None => shared.give_back(work),
             }
@@ -87,7 +96,9 @@ async fn enter(shared: &Loop, gate: &Gate, work: &Work) -> Option<Entered> {
 
 async fn handle<H: Handler>(shared: &Loop, handler: &H, message: Message) -> Outcome {
     let (attempts, started) = (message.attempts, Instant::now());
-    let outcome = AssertUnwindSafe(handler.handle(message)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(handler.handle(message))
+        .catch_unwind()
+        .await;
     shared.meters.handled(started.elapsed());
     outcome.unwrap_or_else(|_| Err(Failure::retry(pause(attempts), "the handler panicked")))
 }

@@ -46,18 +46,17 @@ pub(super) struct Limits {
 
 /// Runs a loop to its end. `work` gets what comes in until the node stops, and returns when
 /// everything it took is decided.
-pub(super) async fn run<W>(
-    deps: Deps,
-    spec: ConsumerSpec,
-    limits: Limits,
-    on_dead: OnDead,
-    work: W,
-) where
+pub(super) async fn run<W>(deps: Deps, spec: ConsumerSpec, limits: Limits, on_dead: OnDead, work: W)
+where
     W: FnOnce(Arc<Loop>, mpsc::UnboundedReceiver<Received>) -> BoxFuture<'static, ()>,
 {
-    let health = deps.health.component(format!("consume:{}:{}", spec.group, spec.channel));
+    let health = deps
+        .health
+        .component(format!("consume:{}:{}", spec.group, spec.channel));
     health.failing("joining the consumer group");
-    let Some(group) = join(&deps, &spec, limits.held, health.clone()).await else { return };
+    let Some(group) = join(&deps, &spec, limits.held, health.clone()).await else {
+        return;
+    };
 
     let leases = Leases::default();
     let meters = Arc::new(Meters::new(&spec));
@@ -81,12 +80,25 @@ pub(super) async fn run<W>(
     };
     helpers.spawn(reading.run(group.reader));
 
-    let outage = Outage::new(&deps.clock, format!("settling messages of {}", spec.channel));
+    let outage = Outage::new(
+        &deps.clock,
+        format!("settling messages of {}", spec.channel),
+    );
     let settling = Settling::new(&deps, leases, Arc::clone(&meters), group.settler, outage);
     let mut last = JoinSet::new();
     last.spawn(settling.run(decisions));
 
-    work(Arc::new(Loop { deps, spec, meters, on_dead, decided }), received).await;
+    work(
+        Arc::new(Loop {
+            deps,
+            spec,
+            meters,
+            on_dead,
+            decided,
+        }),
+        received,
+    )
+    .await;
     // The loop's own sender is gone with `work`: settling ends when the queue is empty.
     while last.join_next().await.is_some() {}
 }
@@ -107,13 +119,19 @@ async fn join(
             lease: spec.lease,
             max_in_flight: held.saturating_mul(REPLICAS),
         };
-        let delay = match deps.shutdown.run_until_cancelled(deps.bus.group(wanted)).await? {
+        let delay = match deps
+            .shutdown
+            .run_until_cancelled(deps.bus.group(wanted))
+            .await?
+        {
             Ok(group) => {
                 outage.worked();
                 return Some(group);
             }
             Err(error) => outage.failed(&error),
         };
-        deps.shutdown.run_until_cancelled(tokio::time::sleep(delay)).await?;
+        deps.shutdown
+            .run_until_cancelled(tokio::time::sleep(delay))
+            .await?;
     }
 }

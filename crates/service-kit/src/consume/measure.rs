@@ -29,7 +29,9 @@ pub(super) struct Meters {
     handled: Histogram,
 }
 
-const OUTCOMES: [&str; 7] = ["acked", "retried", "waited", "dead", "returned", "lost", "fatal"];
+const OUTCOMES: [&str; 7] = [
+    "acked", "retried", "waited", "dead", "returned", "lost", "fatal",
+];
 
 impl Meters {
     pub(super) fn new(spec: &ConsumerSpec) -> Self {

@@ -43,7 +43,13 @@ impl Reading {
                 Some(Err(error)) => {
                     drop(permits);
                     let pause = tokio::time::sleep(self.outage.failed(&error));
-                    if self.deps.shutdown.run_until_cancelled(pause).await.is_none() {
+                    if self
+                        .deps
+                        .shutdown
+                        .run_until_cancelled(pause)
+                        .await
+                        .is_none()
+                    {
                         return;
                     }
                 }
@@ -58,7 +64,10 @@ impl Reading {
         }
         let first = Arc::clone(&self.free).acquire_owned();
         let mut permits = self.deps.shutdown.run_until_cancelled(first).await?.ok()?;
-        let more = self.free.available_permits().min(self.most.saturating_sub(1));
+        let more = self
+            .free
+            .available_permits()
+            .min(self.most.saturating_sub(1));
         let more = u32::try_from(more).unwrap_or(u32::MAX);
         if let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(more) {
             permits.merge(more);
@@ -85,8 +94,14 @@ impl Reading {
         let lost = self.leases.hold(&leased.token);
         // A backend that returns more than was asked for is held to what it returned.
         let none = || Arc::clone(&self.free).try_acquire_many_owned(0).ok();
-        let Some(permit) = permits.split(1).or_else(none) else { return };
-        let received = Received { delivery: Delivery::new(leased), lost, permit };
+        let Some(permit) = permits.split(1).or_else(none) else {
+            return;
+        };
+        let received = Received {
+            delivery: Delivery::new(leased),
+            lost,
+            permit,
+        };
         // The other end outlives this one except in a node that is torn down; the lease ends then.
         drop(self.incoming.send(received));
     }

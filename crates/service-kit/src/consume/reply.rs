@@ -17,7 +17,9 @@ pub(crate) fn topic(id: &MessageId) -> String {
 
 /// Whether this message asks for live replies.
 pub(super) fn is_wanted(record: &Record) -> bool {
-    record.get(REPLY_FIELD).is_some_and(|value| value.as_ref() == REPLY_LIVE.as_bytes())
+    record
+        .get(REPLY_FIELD)
+        .is_some_and(|value| value.as_ref() == REPLY_LIVE.as_bytes())
 }
 
 /// What was stored for a message, on its way to whoever waits.
@@ -32,10 +34,16 @@ impl Reply {
         let id = MessageId::new(record.text("id")?).ok()?;
         let entry = |outgoing: &Outgoing| {
             let data = encode(&outgoing.record)?;
-            Some(LiveEntry { snapshot: true, data: data.into() })
+            Some(LiveEntry {
+                snapshot: true,
+                data: data.into(),
+            })
         };
         let entries: Vec<_> = publish.iter().filter_map(entry).collect();
-        (!entries.is_empty()).then(|| Self { topic: topic(&id), entries })
+        (!entries.is_empty()).then(|| Self {
+            topic: topic(&id),
+            entries,
+        })
     }
 
     /// Sends it. Live is lossy: whoever hears nothing asks again.
@@ -49,8 +57,10 @@ impl Reply {
 /// A record as JSON: its fields as texts, the payload as JSON text.
 fn encode(record: &Record) -> Option<String> {
     let nameless = MessageId::new("reply").ok()?;
-    let context =
-        FieldsContext { fallback_id: nameless, stored_at: Timestamp::from_millis(0) };
+    let context = FieldsContext {
+        fallback_id: nameless,
+        stored_at: Timestamp::from_millis(0),
+    };
     let envelope = Envelope::from_fields(record.fields().to_vec(), &context).ok()?;
     let payload = envelope.payload_json().ok()?.to_string();
     let mut object = Map::new();
@@ -73,9 +83,18 @@ fn encode(record: &Record) -> Option<String> {
 /// # Errors
 /// When it is not what [`encode`] writes.
 pub(crate) fn decode(data: &[u8], now: Timestamp) -> Result<Envelope, ContractError> {
-    let bad = |reason: String| ContractError::BadField { field: "reply", reason };
+    let bad = |reason: String| ContractError::BadField {
+        field: "reply",
+        reason,
+    };
     let fields: std::collections::BTreeMap<String, String> =
         serde_json::from_slice(data).map_err(|error| bad(error.to_string()))?;
-    let context = FieldsContext { fallback_id: MessageId::new("reply")?, stored_at: now };
-    Envelope::from_fields(fields.into_iter().map(|(name, text)| (name, text.into())), &context)
+    let context = FieldsContext {
+        fallback_id: MessageId::new("reply")?,
+        stored_at: now,
+    };
+    Envelope::from_fields(
+        fields.into_iter().map(|(name, text)| (name, text.into())),
+        &context,
+    )
 }

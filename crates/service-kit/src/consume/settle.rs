@@ -17,12 +17,17 @@ use crate::outage::Outage;
 /// Most settlements of one call.
 const MOST: usize = 256;
 
-/// A settlement on its way, with what is given free once it is carried out.
+/// A settlement on its way.
 pub(super) struct Decided {
-    pub(super) settlement: Settlement,
-    pub(super) permit: OwnedSemaphorePermit,
-    pub(super) kind: Kind,
-    pub(super) reply: Option<Reply>,
+    settlement: Settlement,
+    stub: Stub,
+}
+
+/// What stays here while the settlement is out, and is let go once it is carried out.
+struct Stub {
+    kind: Kind,
+    reply: Option<Reply>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Decided {
@@ -30,16 +35,15 @@ impl Decided {
         settlement: Settlement,
         permit: OwnedSemaphorePermit,
         kind: Kind,
+        reply: Option<Reply>,
     ) -> Self {
-        Self { settlement, permit, kind, reply: None }
+        let stub = Stub {
+            kind,
+            reply,
+            _permit: permit,
+        };
+        Self { settlement, stub }
     }
-}
-
-/// The half of a decision that stays here while the settlement is out.
-struct Aside {
-    permit: OwnedSemaphorePermit,
-    kind: Kind,
-    reply: Option<Reply>,
 }
 
 /// The settling part of a loop.
@@ -98,18 +102,21 @@ impl Settling {
     async fn finish(mut self) {
         let left = self.failed.len();
         if left > 0 {
-            tracing::warn!(left, "messages could not be settled in time; they will come again");
+            tracing::warn!(
+                left,
+                "messages could not be settled in time; they will come again"
+            );
         }
         while self.replies.join_next().await.is_some() {}
     }
 
     async fn settle(&mut self, decided: &mut Vec<Decided>) {
         let mut batch = Vec::with_capacity(decided.len());
-        let mut aside = Vec::with_capacity(decided.len());
-        for Decided { settlement, permit, kind, reply } in decided.drain(..) {
+        let mut stubs = Vec::with_capacity(decided.len());
+        for Decided { settlement, stub } in decided.drain(..) {
             if self.leases.holds(&settlement.leased.token) {
                 batch.push(settlement);
-                aside.push(Aside { permit, kind, reply });
+                stubs.push(stub);
             } else {
                 // Another worker owns it and will come to the same outcome under the same ids.
                 self.meters.count(Kind::Lost);
@@ -120,15 +127,11 @@ impl Settling {
         }
         let results = self.settler.settle(&batch).await;
         let mut failing = None;
-        let pairs = batch.into_iter().zip(aside).zip(results);
-        for ((settlement, Aside { permit, kind, reply }), result) in pairs {
+        for ((settlement, stub), result) in batch.into_iter().zip(stubs).zip(results) {
             match result {
-                Ok(()) => {
-                    let decided = Decided { settlement, permit, kind, reply };
-                    self.settled(decided);
-                }
+                Ok(()) => self.settled(&settlement, stub),
                 Err(error) if error.is_transient() => {
-                    self.failed.push(Decided { settlement, permit, kind, reply });
+                    self.failed.push(Decided { settlement, stub });
                     failing = Some(error);
                 }
                 Err(error) => self.give_up(&settlement, &error),
@@ -137,10 +140,10 @@ impl Settling {
         self.pace(failing);
     }
 
-    fn settled(&mut self, decided: Decided) {
-        self.leases.release(&decided.settlement.leased.token);
-        self.meters.count(decided.kind);
-        if let Some(reply) = decided.reply {
+    fn settled(&mut self, settlement: &Settlement, stub: Stub) {
+        self.leases.release(&settlement.leased.token);
+        self.meters.count(stub.kind);
+        if let Some(reply) = stub.reply {
             let bus = self.bus.clone();
             self.replies.spawn(async move { reply.send(&bus).await });
         }

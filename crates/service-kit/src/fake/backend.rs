@@ -22,7 +22,10 @@ impl Backend for FakeBus {
         if let Some(error) = &state.down {
             return Err(error.clone());
         }
-        let ids = batch.iter().map(|outgoing| state.append(outgoing)).collect();
+        let ids = batch
+            .iter()
+            .map(|outgoing| state.append(outgoing))
+            .collect();
         drop(state);
         self.poke();
         Ok(ids)
@@ -32,8 +35,14 @@ impl Backend for FakeBus {
         if let Some(error) = &self.state().down {
             return Err(error.clone());
         }
-        let reader = FakeReader { bus: self.clone(), channel: spec.channel };
-        Ok(Group { reader: Box::new(reader), settler: Arc::new(self.clone()) })
+        let reader = FakeReader {
+            bus: self.clone(),
+            channel: spec.channel,
+        };
+        Ok(Group {
+            reader: Box::new(reader),
+            settler: Arc::new(self.clone()),
+        })
     }
 
     async fn read(
@@ -42,16 +51,26 @@ impl Backend for FakeBus {
         _from: ReadFrom,
         limit: usize,
     ) -> Result<Vec<Entry>, BusError> {
-        let all = self.state().channels.get(channel).cloned().unwrap_or_default();
+        let all = self
+            .state()
+            .channels
+            .get(channel)
+            .cloned()
+            .unwrap_or_default();
         Ok(all.into_iter().take(limit).collect())
     }
 
     async fn backlog(&self, _channel: &str, _group: &str) -> Result<Backlog, BusError> {
-        Ok(Backlog { undelivered: self.state().waiting() as u64, ..Backlog::default() })
+        Ok(Backlog {
+            undelivered: self.state().waiting() as u64,
+            ..Backlog::default()
+        })
     }
 
-    async fn trim(&self, _channel: &str, _retain: Duration) -> Result<u64, BusError> {
-        Ok(0)
+    async fn trim(&self, channel: &str, retain: Duration) -> Result<u64, BusError> {
+        let mut state = self.state();
+        state.trimmed.push((channel.to_owned(), retain));
+        state.down.clone().map_or(Ok(0), Err)
     }
 
     async fn channels(&self) -> Result<Vec<ChannelInfo>, BusError> {
@@ -97,10 +116,7 @@ impl Backend for FakeBus {
         }
     }
 
-    async fn table_watch(
-        &self,
-        table: &str,
-    ) -> Result<BoxStream<'static, TableChange>, BusError> {
+    async fn table_watch(&self, table: &str) -> Result<BoxStream<'static, TableChange>, BusError> {
         let state = self.state();
         match &state.down {
             Some(error) => Err(error.clone()),
@@ -130,10 +146,18 @@ impl Backend for FakeBus {
         let next = move |(bus, topic, at): (Self, String, usize)| async move {
             loop {
                 let changed = bus.changed.notified();
-                let entry = bus.state().live.get(&topic).and_then(|kept| kept.get(at).cloned());
+                let entry = bus
+                    .state()
+                    .live
+                    .get(&topic)
+                    .and_then(|kept| kept.get(at).cloned());
                 if let Some(LiveEntry { snapshot, data }) = entry {
                     let sequence = at as u64 + 1;
-                    let item = LiveItem::Entry { sequence, snapshot, data };
+                    let item = LiveItem::Entry {
+                        sequence,
+                        snapshot,
+                        data,
+                    };
                     return Some((item, (bus.clone(), topic, at + 1)));
                 }
                 changed.await;

@@ -30,7 +30,10 @@ impl GroupReader for FakeReader {
                 if !batch.is_empty() || Instant::now() >= give_up {
                     return Ok(batch);
                 }
-                let ours = state.queue.iter().filter(|queued| queued.channel == self.channel);
+                let ours = state
+                    .queue
+                    .iter()
+                    .filter(|queued| queued.channel == self.channel);
                 let due = ours.map(|queued| queued.due).min();
                 due.map_or(give_up, |due| due.min(give_up))
             };
@@ -48,7 +51,11 @@ impl State {
             if ours && batch.len() < max {
                 self.tokens += 1;
                 let token = LeaseToken(self.tokens.to_string());
-                batch.push(Leased { entry: queued.entry, attempts: queued.attempts, token });
+                batch.push(Leased {
+                    entry: queued.entry,
+                    attempts: queued.attempts,
+                    token,
+                });
             } else {
                 rest.push_back(queued);
             }
@@ -68,21 +75,36 @@ impl State {
         for outgoing in &settlement.publish {
             self.append(outgoing);
         }
-        let Leased { entry, attempts, .. } = leased;
+        let Leased {
+            entry, attempts, ..
+        } = leased;
         let now = Instant::now();
         match &settlement.action {
             Action::Ack => {}
             Action::Retry { after } => {
                 let (attempts, due) = (attempts + 1, now + *after);
-                self.queue.push_back(Queued { channel, entry, attempts, due });
+                self.queue.push_back(Queued {
+                    channel,
+                    entry,
+                    attempts,
+                    due,
+                });
             }
             Action::Wait { after } => {
-                self.queue.push_back(Queued { channel, entry, attempts, due: now + *after });
+                self.queue.push_back(Queued {
+                    channel,
+                    entry,
+                    attempts,
+                    due: now + *after,
+                });
             }
             Action::Dead { reason } => {
                 let mut record = entry.record;
                 record.set("reason", reason.clone());
-                let dead = Outgoing { channel: format!("{channel}.dead"), record };
+                let dead = Outgoing {
+                    channel: format!("{channel}.dead"),
+                    record,
+                };
                 self.append(&dead);
             }
         }
@@ -100,8 +122,14 @@ impl GroupSettler for FakeBus {
         if let Some(error) = error {
             return batch.iter().map(|_| Err(error.clone())).collect();
         }
-        let results = batch.iter().map(|settlement| state.settle(settlement)).collect();
-        let done = batch.iter().map(|one| (one.leased.entry.id, one.action.clone())).collect();
+        let results = batch
+            .iter()
+            .map(|settlement| state.settle(settlement))
+            .collect();
+        let done = batch
+            .iter()
+            .map(|one| (one.leased.entry.id, one.action.clone()))
+            .collect();
         state.settled.push(done);
         drop(state);
         self.poke();
@@ -114,6 +142,10 @@ impl GroupSettler for FakeBus {
             return Err(error.clone());
         }
         state.extended += 1;
-        Ok(tokens.iter().filter(|token| !state.leased.contains_key(token)).cloned().collect())
+        Ok(tokens
+            .iter()
+            .filter(|token| !state.leased.contains_key(token))
+            .cloned()
+            .collect())
     }
 }

@@ -19,7 +19,9 @@ pub(crate) struct Tables {
 
 impl Tables {
     pub(super) fn get(&self, table: &str, key: &str) -> Option<Versioned> {
-        self.values.get(&(table.to_owned(), key.to_owned())).cloned()
+        self.values
+            .get(&(table.to_owned(), key.to_owned()))
+            .cloned()
     }
 
     pub(super) fn list(&self, table: &str) -> Vec<Versioned> {
@@ -29,15 +31,23 @@ impl Tables {
 
     pub(super) fn put(&mut self, table: &str, key: &str, value: Bytes) -> TableVersion {
         let version = self.version();
-        let versioned = Versioned { key: key.to_owned(), value, version: version.clone() };
-        self.values.insert((table.to_owned(), key.to_owned()), versioned.clone());
-        self.changes.push((table.to_owned(), TableChange::Put(versioned)));
+        let versioned = Versioned {
+            key: key.to_owned(),
+            value,
+            version: version.clone(),
+        };
+        self.values
+            .insert((table.to_owned(), key.to_owned()), versioned.clone());
+        self.changes
+            .push((table.to_owned(), TableChange::Put(versioned)));
         version
     }
 
     pub(super) fn delete(&mut self, table: &str, key: &str) -> TableVersion {
         self.values.remove(&(table.to_owned(), key.to_owned()));
-        let change = TableChange::Deleted { key: key.to_owned() };
+        let change = TableChange::Deleted {
+            key: key.to_owned(),
+        };
         self.changes.push((table.to_owned(), change));
         self.version()
     }
@@ -55,7 +65,11 @@ impl Tables {
 
     /// Every value, `Ready`, then each change until the connection is cut.
     pub(super) fn watch(&self, table: &str, bus: FakeBus) -> BoxStream<'static, TableChange> {
-        let first = self.list(table).into_iter().map(TableChange::Put).chain([TableChange::Ready]);
+        let first = self
+            .list(table)
+            .into_iter()
+            .map(TableChange::Put)
+            .chain([TableChange::Ready]);
         let first: Vec<_> = first.collect();
         let watcher = Watcher {
             bus,
@@ -68,7 +82,10 @@ impl Tables {
     }
 
     fn version(&self) -> TableVersion {
-        TableVersion { incarnation: self.lives.to_string(), n: self.changes.len() as u64 + 1 }
+        TableVersion {
+            incarnation: self.lives.to_string(),
+            n: self.changes.len() as u64 + 1,
+        }
     }
 }
 
@@ -82,7 +99,7 @@ struct Watcher {
 impl Watcher {
     async fn next(mut self) -> Option<(TableChange, Self)> {
         loop {
-            let changed = self.bus.changed.clone();
+            let changed = std::sync::Arc::clone(&self.bus.changed);
             let changed = changed.notified();
             {
                 let state = self.bus.state();

@@ -35,10 +35,16 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    (status, Json(json!({"status": word, "components": health.components()})))
+    (
+        status,
+        Json(json!({"status": word, "components": health.components()})),
+    )
 }
 
 async fn measured() -> impl IntoResponse {
-    let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let text = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
     (text, telemetry::render_metrics())
 }

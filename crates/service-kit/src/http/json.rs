@@ -41,7 +41,9 @@ fn problem(rejection: &JsonRejection) -> Problem {
     let reason = || {
         use std::error::Error as _;
         let causes = std::iter::successors(rejection.source(), |error| (*error).source());
-        causes.last().map_or_else(|| rejection.body_text(), ToString::to_string)
+        causes
+            .last()
+            .map_or_else(|| rejection.body_text(), ToString::to_string)
     };
     match rejection {
         JsonRejection::JsonSyntaxError(_) => {
@@ -51,7 +53,9 @@ fn problem(rejection: &JsonRejection) -> Problem {
         JsonRejection::JsonDataError(_) => {
             let text = rejection.body_text();
             // axum: "Failed to deserialize the JSON body into the target type: <path>: <reason>".
-            let detail = text.split_once("target type: ").map_or(text.as_str(), |(_, tail)| tail);
+            let detail = text
+                .split_once("target type: ")
+                .map_or(text.as_str(), |(_, tail)| tail);
             Problem::unprocessable(detail).with_code("wrong_type", "A field has the wrong type")
         }
         JsonRejection::MissingJsonContentType(_) => Problem::new(

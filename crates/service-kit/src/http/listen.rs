@@ -29,7 +29,11 @@ pub(crate) struct Listening {
 pub(crate) async fn bind(address: SocketAddr, key: &'static str) -> Result<Listening, NodeError> {
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AddrInUse => NodeError::InUse { address, key },
-        _ => NodeError::Listen { address, key, reason: error.to_string() },
+        _ => NodeError::Listen {
+            address,
+            key,
+            reason: error.to_string(),
+        },
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -89,7 +93,11 @@ async fn not_found(uri: Uri) -> Problem {
 }
 
 async fn method_not_allowed(request: Request) -> Problem {
-    let detail = format!("{} does not take {}", request.uri().path(), request.method());
+    let detail = format!(
+        "{} does not take {}",
+        request.uri().path(),
+        request.method()
+    );
     let status = StatusCode::METHOD_NOT_ALLOWED;
     Problem::new(status, "method_not_allowed", "Method not allowed", detail)
 }

@@ -31,12 +31,23 @@ impl Problem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, code, title, detail: detail.into(), extensions: Map::new() }
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            extensions: Map::new(),
+        }
     }
 
     /// 400: what was sent cannot be understood.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_request", "The request is malformed", detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "The request is malformed",
+            detail,
+        )
     }
 
     /// 403: the principal may not do this.
@@ -56,13 +67,23 @@ impl Problem {
 
     /// 413: the body or a text in it is too large.
     pub fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large", detail)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "Too large",
+            detail,
+        )
     }
 
     /// 422: it can be read and still makes no sense.
     pub fn unprocessable(detail: impl Into<String>) -> Self {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Self::new(status, "unprocessable", "The request cannot be processed", detail)
+        Self::new(
+            status,
+            "unprocessable",
+            "The request cannot be processed",
+            detail,
+        )
     }
 
     /// 503: something this needs is away; nothing was accepted.
@@ -122,7 +143,9 @@ impl IntoResponse for Problem {
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

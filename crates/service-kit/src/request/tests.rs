@@ -45,7 +45,10 @@ impl Handler for Worker {
             (true, _) => {
                 let other = MessageId::new("somebody-else").unwrap();
                 let noise = outgoing("usage", &answer(&other, "noise"));
-                Ok(vec![noise, outgoing("results", &answer(&id, &format!("answer {asked}")))])
+                Ok(vec![
+                    noise,
+                    outgoing("results", &answer(&id, &format!("answer {asked}"))),
+                ])
             }
         }
     }
@@ -64,16 +67,30 @@ fn question(id: &str) -> Envelope {
         provider: None,
         extra: Extra::new(),
     };
-    Envelope::new(MessageId::new(id).unwrap(), Timestamp::from_millis(1), &event).unwrap()
+    Envelope::new(
+        MessageId::new(id).unwrap(),
+        Timestamp::from_millis(1),
+        &event,
+    )
+    .unwrap()
 }
 
 async fn ask(answers_at: usize, id: &str) -> (Result<Envelope, RequestError>, FakeBus) {
     let (folder, bus) = (tempfile::tempdir().unwrap(), FakeBus::default());
     let deps = bus.deps(&folder);
-    let worker = Worker { answers_at, asked: AtomicUsize::new(0) };
-    consume_each(&deps, ConsumerSpec::new("asked", "worker"), Arc::new(worker));
-    let timing =
-        RequestTiming { again: Duration::from_secs(2), deadline: Duration::from_secs(9) };
+    let worker = Worker {
+        answers_at,
+        asked: AtomicUsize::new(0),
+    };
+    consume_each(
+        &deps,
+        ConsumerSpec::new("asked", "worker"),
+        Arc::new(worker),
+    );
+    let timing = RequestTiming {
+        again: Duration::from_secs(2),
+        deadline: Duration::from_secs(9),
+    };
     let (clock, _hand) = Clock::manual(Timestamp::from_millis(1_000));
     let answer = request(&deps.bus, &clock, "asked", question(id), timing).await;
     (answer, bus)
@@ -91,7 +108,13 @@ async fn the_answer_to_this_question_comes_back() {
     let state = bus.state();
     assert_eq!(state.count("results"), 1, "it is stored as well");
     let asked = &state.channels["asked"][0].record;
-    assert!(asked.text("metadata").unwrap().contains("1970-01-01T00:00:10.000Z"), "a deadline");
+    assert!(
+        asked
+            .text("metadata")
+            .unwrap()
+            .contains("1970-01-01T00:00:10.000Z"),
+        "a deadline"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,7 +124,11 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_id() {
     let state = bus.state();
     let asked = &state.channels["asked"];
     assert_eq!(asked.len(), 3);
-    assert!(asked.iter().all(|entry| entry.record.text("id") == Some("q")));
+    assert!(
+        asked
+            .iter()
+            .all(|entry| entry.record.text("id") == Some("q"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

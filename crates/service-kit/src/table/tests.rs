@@ -22,13 +22,20 @@ async fn desk(values: &[(&str, u32)]) -> Desk {
         put_table(&deps.bus, TABLE, key, value).await.unwrap();
     }
     let view = TableView::watch(&deps, TABLE).await;
-    Desk { bus, deps, view, _folder: folder }
+    Desk {
+        bus,
+        deps,
+        view,
+        _folder: folder,
+    }
 }
 
 impl Desk {
     async fn shows(&self, expected: &[(&str, u32)]) {
-        let expected: BTreeMap<_, _> =
-            expected.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
+        let expected: BTreeMap<_, _> = expected
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), *value))
+            .collect();
         let what = format!("{expected:?}");
         self.bus.until(&what, |_| self.view.all() == expected).await;
     }
@@ -41,8 +48,14 @@ async fn a_view_starts_filled_and_follows() {
     let mut changed = desk.view.changed();
     changed.mark_unchanged();
     put_table(&desk.deps.bus, TABLE, "a", &7).await.unwrap();
-    desk.deps.bus.table_delete(TABLE, "b", Expect::Any).await.unwrap();
-    put_table(&desk.deps.bus, "control.others", "c", &1).await.unwrap();
+    desk.deps
+        .bus
+        .table_delete(TABLE, "b", Expect::Any)
+        .await
+        .unwrap();
+    put_table(&desk.deps.bus, "control.others", "c", &1)
+        .await
+        .unwrap();
     desk.shows(&[("a", 7)]).await;
     assert!(changed.has_changed().unwrap() && !desk.view.contains("c"));
 }
@@ -53,13 +66,24 @@ async fn the_copy_outlives_the_bus_and_catches_up() {
     let reason = "unplugged".to_owned();
     {
         let mut state = desk.bus.state();
-        state.down = Some(BusError::Unreachable { address: "fake".to_owned(), reason });
+        state.down = Some(BusError::Unreachable {
+            address: "fake".to_owned(),
+            reason,
+        });
         state.tables.cut();
     }
     put_table(&desk.deps.bus, TABLE, "a", &7).await.unwrap();
-    desk.deps.bus.table_delete(TABLE, "b", Expect::Any).await.unwrap();
+    desk.deps
+        .bus
+        .table_delete(TABLE, "b", Expect::Any)
+        .await
+        .unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-    assert_eq!((desk.view.get("a"), desk.view.get("b")), (Some(1), Some(2)), "the last copy");
+    assert_eq!(
+        (desk.view.get("a"), desk.view.get("b")),
+        (Some(1), Some(2)),
+        "the last copy"
+    );
     desk.bus.state().down = None;
     desk.shows(&[("a", 7)]).await;
 }
@@ -82,7 +106,9 @@ async fn a_bus_that_lost_everything_deletes_nothing_here() {
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_value_keeps_the_last_one() {
     let desk = desk(&[("a", 1)]).await;
-    put_table(&desk.deps.bus, TABLE, "a", &"not a number").await.unwrap();
+    put_table(&desk.deps.bus, TABLE, "a", &"not a number")
+        .await
+        .unwrap();
     put_table(&desk.deps.bus, TABLE, "b", &2).await.unwrap();
     desk.shows(&[("a", 1), ("b", 2)]).await;
 }
@@ -92,11 +118,16 @@ async fn a_start_without_a_bus_goes_on_and_is_ready_later() {
     let (folder, bus) = (tempfile::tempdir().unwrap(), FakeBus::default());
     let deps = bus.deps(&folder);
     let reason = "unplugged".to_owned();
-    bus.state().down = Some(BusError::Unreachable { address: "fake".to_owned(), reason });
+    bus.state().down = Some(BusError::Unreachable {
+        address: "fake".to_owned(),
+        reason,
+    });
     let view: TableView<u32> = TableView::watch(&deps, TABLE).await;
     assert!(view.all().is_empty());
     put_table(&deps.bus, TABLE, "a", &1).await.unwrap();
     bus.state().down = None;
-    tokio::time::timeout(std::time::Duration::from_secs(10), view.ready()).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(10), view.ready())
+        .await
+        .unwrap();
     assert_eq!(view.get("a"), Some(1));
 }

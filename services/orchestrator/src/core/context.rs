@@ -10,9 +10,15 @@ pub fn trim(messages: &mut Vec<ChatMessage>, max: usize) {
     }
     let excess = messages.len() - max;
     let opens_turn = |message: &ChatMessage| message.role == Role::User;
-    let found = messages.iter().skip(excess).position(opens_turn).map(|at| at + excess);
+    let found = messages
+        .iter()
+        .skip(excess)
+        .position(opens_turn)
+        .map(|at| at + excess);
     // No person speaks inside the window: keep the last turn whole, however long it is.
-    let cut = found.or_else(|| messages.iter().rposition(opens_turn)).unwrap_or(0);
+    let cut = found
+        .or_else(|| messages.iter().rposition(opens_turn))
+        .unwrap_or(0);
     messages.drain(..cut);
 }
 
@@ -20,7 +26,10 @@ pub fn trim(messages: &mut Vec<ChatMessage>, max: usize) {
 #[must_use]
 pub fn prompt(system: &str, messages: &[ChatMessage]) -> Vec<ChatMessage> {
     let instructions = (!system.is_empty()).then(|| ChatMessage::text(Role::System, system));
-    instructions.into_iter().chain(messages.iter().cloned()).collect()
+    instructions
+        .into_iter()
+        .chain(messages.iter().cloned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -33,15 +42,30 @@ mod tests {
 
     #[test]
     fn a_window_opens_on_a_person() {
-        let roles = [Role::User, Role::Assistant, Role::Tool, Role::Assistant, Role::User];
+        let roles = [
+            Role::User,
+            Role::Assistant,
+            Role::Tool,
+            Role::Assistant,
+            Role::User,
+        ];
         let mut messages: Vec<_> = roles.into_iter().map(message).collect();
         trim(&mut messages, 3);
-        assert_eq!(messages.iter().map(|m| m.role).collect::<Vec<_>>(), [Role::User]);
+        assert_eq!(
+            messages.iter().map(|m| m.role).collect::<Vec<_>>(),
+            [Role::User]
+        );
     }
 
     #[test]
     fn a_turn_longer_than_the_window_stays_whole() {
-        let roles = [Role::User, Role::Assistant, Role::User, Role::Assistant, Role::Tool];
+        let roles = [
+            Role::User,
+            Role::Assistant,
+            Role::User,
+            Role::Assistant,
+            Role::Tool,
+        ];
         let mut messages: Vec<_> = roles.into_iter().map(message).collect();
         trim(&mut messages, 1);
         assert_eq!(messages.len(), 3);

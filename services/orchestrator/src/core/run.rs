@@ -20,7 +20,9 @@ pub fn start(
     message: MessageSubmitted,
     ctx: &Ctx<'_>,
 ) -> Vec<Command> {
-    state.messages.push(ChatMessage::text(Role::User, message.text));
+    state
+        .messages
+        .push(ChatMessage::text(Role::User, message.text));
     let deadline = ctx.now.plus_millis(ctx.limits.run_timeout_ms);
     let run_id = header.run_id;
     let run = Run {
@@ -36,7 +38,10 @@ pub fn start(
         usage: nexus_contracts::chat::Usage::default(),
         pending: Pending::Tools { calls: Vec::new() },
     };
-    let mut commands = vec![Command::SetTimer { run_id, at: deadline }];
+    let mut commands = vec![Command::SetTimer {
+        run_id,
+        at: deadline,
+    }];
     commands.push(ask_model(state, run, ctx));
     commands
 }
@@ -46,7 +51,9 @@ pub fn ask_model(state: &mut State, mut run: Run, ctx: &Ctx<'_>) -> Command {
     context::trim(&mut state.messages, ctx.limits.max_context_messages);
     run.step += 1;
     let id = command_id(run.header.run_id, run.step, 0, "inference");
-    run.pending = Pending::Inference { command: id.clone() };
+    run.pending = Pending::Inference {
+        command: id.clone(),
+    };
     let event = InferenceRequested {
         messages: context::prompt(ctx.system_prompt, &state.messages),
         tools: tools::offered(&run.options, ctx),
@@ -68,8 +75,12 @@ pub fn ask_model(state: &mut State, mut run: Run, ctx: &Ctx<'_>) -> Command {
 
 /// A model answered: tools are called, or the answer is delivered.
 pub fn inferred(state: &mut State, result: &InferenceCompleted, ctx: &Ctx<'_>) -> Vec<Command> {
-    let Some(mut run) = state.active.take() else { return Vec::new() };
-    let mut commands = vec![Command::Settle { commands: run.pending.commands() }];
+    let Some(mut run) = state.active.take() else {
+        return Vec::new();
+    };
+    let mut commands = vec![Command::Settle {
+        commands: run.pending.commands(),
+    }];
     run.usage = run.usage.plus(result.usage);
     if result.message.tool_calls.is_empty() {
         state.messages.push(result.message.clone());
@@ -83,7 +94,12 @@ pub fn inferred(state: &mut State, result: &InferenceCompleted, ctx: &Ctx<'_>) -
              orchestrator.max_steps",
             run.step
         );
-        commands.push(failure(&run.header, "step_limit", &detail, run.options.metadata.clone()));
+        commands.push(failure(
+            &run.header,
+            "step_limit",
+            &detail,
+            run.options.metadata.clone(),
+        ));
         commands.extend(end(state, &run, ctx));
         return commands;
     }
@@ -94,12 +110,22 @@ pub fn inferred(state: &mut State, result: &InferenceCompleted, ctx: &Ctx<'_>) -
 
 /// No model answered: the run fails with the router's reason.
 pub fn fail_inference(state: &mut State, failed: &InferenceFailed, ctx: &Ctx<'_>) -> Vec<Command> {
-    let Some(run) = state.active.take() else { return Vec::new() };
+    let Some(run) = state.active.take() else {
+        return Vec::new();
+    };
     let event = MessageFailed {
         retryable: failed.retryable,
-        ..failed_event(&run.header, &failed.code, &failed.detail, run.options.metadata.clone())
+        ..failed_event(
+            &run.header,
+            &failed.code,
+            &failed.detail,
+            run.options.metadata.clone(),
+        )
     };
-    let mut commands = vec![Command::Fail { header: run.header.clone(), event }];
+    let mut commands = vec![Command::Fail {
+        header: run.header.clone(),
+        event,
+    }];
     commands.extend(end(state, &run, ctx));
     commands
 }
@@ -107,22 +133,38 @@ pub fn fail_inference(state: &mut State, failed: &InferenceFailed, ctx: &Ctx<'_>
 /// Ends the active run without an answer. Tool calls that have not returned get a result that
 /// says so: a call without one would make the conversation unusable with every provider.
 pub fn stop(state: &mut State, code: &str, detail: &str, ctx: &Ctx<'_>) -> Vec<Command> {
-    let Some(run) = state.active.take() else { return Vec::new() };
+    let Some(run) = state.active.take() else {
+        return Vec::new();
+    };
     if let Pending::Tools { calls } = &run.pending {
         for call in calls {
-            let content = call.content.clone().unwrap_or_else(|| format!("error: {detail}"));
-            state.messages.push(ChatMessage::tool_result(&call.call_id, content));
+            let content = call
+                .content
+                .clone()
+                .unwrap_or_else(|| format!("error: {detail}"));
+            state
+                .messages
+                .push(ChatMessage::tool_result(&call.call_id, content));
         }
     }
-    let mut commands = vec![Command::Settle { commands: run.pending.commands() }];
-    commands.push(failure(&run.header, code, detail, run.options.metadata.clone()));
+    let mut commands = vec![Command::Settle {
+        commands: run.pending.commands(),
+    }];
+    commands.push(failure(
+        &run.header,
+        code,
+        detail,
+        run.options.metadata.clone(),
+    ));
     commands.extend(end(state, &run, ctx));
     commands
 }
 
 /// Clears the timer and starts the next message that waits.
 fn end(state: &mut State, run: &Run, ctx: &Ctx<'_>) -> Vec<Command> {
-    let mut commands = vec![Command::ClearTimer { run_id: run.header.run_id }];
+    let mut commands = vec![Command::ClearTimer {
+        run_id: run.header.run_id,
+    }];
     context::trim(&mut state.messages, ctx.limits.max_context_messages);
     if let Some(next) = state.queued.pop_front() {
         commands.extend(start(state, next.header, next.message, ctx));
@@ -145,13 +187,19 @@ fn completion(run: &Run, result: &InferenceCompleted) -> Command {
         metadata,
         extra: Extra::new(),
     };
-    Command::Complete { header: run.header.clone(), event: Box::new(event) }
+    Command::Complete {
+        header: run.header.clone(),
+        event: Box::new(event),
+    }
 }
 
 /// The command that delivers a failure.
 pub fn failure(header: &RunHeader, code: &str, detail: &str, metadata: Extra) -> Command {
     let event = failed_event(header, code, detail, metadata);
-    Command::Fail { header: header.clone(), event }
+    Command::Fail {
+        header: header.clone(),
+        event,
+    }
 }
 
 fn failed_event(header: &RunHeader, code: &str, detail: &str, metadata: Extra) -> MessageFailed {
@@ -169,5 +217,10 @@ fn failed_event(header: &RunHeader, code: &str, detail: &str, metadata: Extra) -
 /// The id of the tool command at this place of the run.
 #[must_use]
 pub fn tool_command_id(run: &Run, ordinal: usize) -> MessageId {
-    command_id(run.header.run_id, run.step, u32::try_from(ordinal).unwrap_or(u32::MAX), "tool")
+    command_id(
+        run.header.run_id,
+        run.step,
+        u32::try_from(ordinal).unwrap_or(u32::MAX),
+        "tool",
+    )
 }

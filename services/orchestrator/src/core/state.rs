@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 
 use nexus_contracts::chat::{ChatMessage, Usage};
 use nexus_contracts::events::MessageSubmitted;
-use nexus_contracts::{
-    ConversationId, CorrelationId, MessageId, OrgId, RunId, Timestamp, UserId,
-};
+use nexus_contracts::{ConversationId, CorrelationId, MessageId, OrgId, RunId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// A conversation. Bounded: what fell out of the window is in the journal.
@@ -26,7 +24,12 @@ impl State {
     /// A conversation in which nothing was said.
     #[must_use]
     pub const fn new(conversation_id: ConversationId) -> Self {
-        Self { conversation_id, messages: Vec::new(), active: None, queued: VecDeque::new() }
+        Self {
+            conversation_id,
+            messages: Vec::new(),
+            active: None,
+            queued: VecDeque::new(),
+        }
     }
 }
 

@@ -63,10 +63,16 @@ fn submitted(
         if state.queued.len() >= ctx.limits.max_queued {
             return Err(refused(
                 "conversation_busy",
-                format!("{} messages already wait in this conversation; send it again when some are answered", state.queued.len()),
+                format!(
+                    "{} messages already wait in this conversation; send it again when some are answered",
+                    state.queued.len()
+                ),
             ));
         }
-        state.queued.push_back(Queued { header: header.clone(), message: message.clone() });
+        state.queued.push_back(Queued {
+            header: header.clone(),
+            message: message.clone(),
+        });
     } else {
         commands.extend(run::start(state, header.clone(), message.clone(), ctx));
     }
@@ -76,7 +82,10 @@ fn submitted(
 /// What is wrong with a message itself.
 fn check(message: &MessageSubmitted, ctx: &Ctx<'_>) -> Result<(), Reject> {
     if message.text.trim().is_empty() {
-        return Err(refused("bad_request", "`text` is empty; say something".to_owned()));
+        return Err(refused(
+            "bad_request",
+            "`text` is empty; say something".to_owned(),
+        ));
     }
     if message.text.len() > MAX_TEXT_BYTES {
         let detail = format!(
@@ -86,7 +95,10 @@ fn check(message: &MessageSubmitted, ctx: &Ctx<'_>) -> Result<(), Reject> {
         return Err(refused("bad_request", detail));
     }
     if message.text.contains('\0') {
-        return Err(refused("bad_request", "`text` contains a NUL character; remove it".to_owned()));
+        return Err(refused(
+            "bad_request",
+            "`text` contains a NUL character; remove it".to_owned(),
+        ));
     }
     let unknown = message
         .tools
@@ -97,8 +109,15 @@ fn check(message: &MessageSubmitted, ctx: &Ctx<'_>) -> Result<(), Reject> {
         None => Ok(()),
         Some(name) => {
             let known: Vec<&str> = ctx.tools.keys().map(String::as_str).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Err(refused("unknown_tool", format!("there is no tool `{name}`; there are: {known}")))
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            Err(refused(
+                "unknown_tool",
+                format!("there is no tool `{name}`; there are: {known}"),
+            ))
         }
     }
 }
@@ -109,13 +128,25 @@ fn refused(code: &'static str, detail: String) -> Reject {
 
 fn cancelled(state: &mut State, run_id: RunId, ctx: &Ctx<'_>) -> Result<Vec<Command>, Reject> {
     let detail = "cancelled on request";
-    if let Some(at) = state.queued.iter().position(|queued| queued.header.run_id == run_id) {
+    if let Some(at) = state
+        .queued
+        .iter()
+        .position(|queued| queued.header.run_id == run_id)
+    {
         let removed = state.queued.remove(at).ok_or(Reject::Stale)?;
-        return Ok(vec![run::failure(&removed.header, "cancelled", detail, removed.message.metadata)]);
+        return Ok(vec![run::failure(
+            &removed.header,
+            "cancelled",
+            detail,
+            removed.message.metadata,
+        )]);
     }
     let header = active(state, run_id)?;
     let until = state.active.as_ref().map_or(ctx.now, |run| run.deadline);
-    let mut commands = vec![Command::Cancel { run_id: header.run_id, until }];
+    let mut commands = vec![Command::Cancel {
+        run_id: header.run_id,
+        until,
+    }];
     commands.extend(run::stop(state, "cancelled", detail, ctx));
     Ok(commands)
 }
@@ -126,7 +157,9 @@ fn inference_failed(
     failure: &InferenceFailed,
     ctx: &Ctx<'_>,
 ) -> Vec<Command> {
-    let mut commands = vec![Command::Settle { commands: vec![command.clone()] }];
+    let mut commands = vec![Command::Settle {
+        commands: vec![command.clone()],
+    }];
     commands.extend(run::fail_inference(state, failure, ctx));
     commands
 }

@@ -12,12 +12,18 @@ use super::state::{Pending, PendingCall, Run, RunOptions, State};
 /// The tools a model may ask for in this run.
 #[must_use]
 pub fn offered(options: &RunOptions, ctx: &Ctx<'_>) -> Vec<ToolSpec> {
-    let allowed = ctx.tools.values().filter(|tool| may_call(options, &tool.name));
+    let allowed = ctx
+        .tools
+        .values()
+        .filter(|tool| may_call(options, &tool.name));
     allowed.cloned().collect()
 }
 
 fn may_call(options: &RunOptions, name: &str) -> bool {
-    options.tools.as_ref().is_none_or(|allowed| allowed.iter().any(|tool| tool == name))
+    options
+        .tools
+        .as_ref()
+        .is_none_or(|allowed| allowed.iter().any(|tool| tool == name))
 }
 
 /// Calls every tool the model asked for. A call that is not allowed is answered at once, in words
@@ -28,10 +34,15 @@ pub fn call(state: &mut State, mut run: Run, asked: &[ToolCall], ctx: &Ctx<'_>) 
     for (ordinal, tool_call) in asked.iter().enumerate() {
         let command = tool_command_id(&run, ordinal);
         let refusal = if !may_call(&run.options, &tool_call.name) {
-            Some(format!("error: the tool `{}` is not available in this run", tool_call.name))
+            Some(format!(
+                "error: the tool `{}` is not available in this run",
+                tool_call.name
+            ))
         } else if ordinal >= ctx.limits.max_parallel_tools {
             let most = ctx.limits.max_parallel_tools;
-            Some(format!("error: at most {most} tool calls at a time; ask again for this one"))
+            Some(format!(
+                "error: at most {most} tool calls at a time; ask again for this one"
+            ))
         } else {
             None
         };
@@ -49,7 +60,11 @@ pub fn call(state: &mut State, mut run: Run, asked: &[ToolCall], ctx: &Ctx<'_>) 
                 },
             });
         }
-        calls.push(PendingCall { command, call_id: tool_call.id.clone(), content: refusal });
+        calls.push(PendingCall {
+            command,
+            call_id: tool_call.id.clone(),
+            content: refusal,
+        });
     }
     run.pending = Pending::Tools { calls };
     if commands.is_empty() {
@@ -70,11 +85,17 @@ pub fn returned(
     ctx: &Ctx<'_>,
 ) -> Result<Vec<Command>, Reject> {
     let mut run = state.active.take().ok_or(Reject::Stale)?;
-    let Pending::Tools { calls } = &mut run.pending else { return Err(Reject::Stale) };
-    let open = calls.iter_mut().find(|call| call.command == *command && call.content.is_none());
+    let Pending::Tools { calls } = &mut run.pending else {
+        return Err(Reject::Stale);
+    };
+    let open = calls
+        .iter_mut()
+        .find(|call| call.command == *command && call.content.is_none());
     open.ok_or(Reject::Stale)?.content = Some(content.to_owned());
     let done = calls.iter().all(|call| call.content.is_some());
-    let mut commands = vec![Command::Settle { commands: vec![command.clone()] }];
+    let mut commands = vec![Command::Settle {
+        commands: vec![command.clone()],
+    }];
     if done {
         commands.push(go_on(state, run, ctx));
     } else {
@@ -87,7 +108,9 @@ fn go_on(state: &mut State, run: Run, ctx: &Ctx<'_>) -> Command {
     if let Pending::Tools { calls } = &run.pending {
         for call in calls {
             let content = call.content.clone().unwrap_or_default();
-            state.messages.push(ChatMessage::tool_result(&call.call_id, content));
+            state
+                .messages
+                .push(ChatMessage::tool_result(&call.call_id, content));
         }
     }
     ask_model(state, run, ctx)

@@ -70,7 +70,12 @@ pub async fn claim_due(
                 row: "dispatch",
                 reason: error.to_string(),
             })?;
-            claimed.push(Due { org, kind, id, until: Timestamp::from_millis(until) });
+            claimed.push(Due {
+                org,
+                kind,
+                id,
+                until: Timestamp::from_millis(until),
+            });
         }
     }
     Ok(claimed)
@@ -82,7 +87,10 @@ pub async fn claim_due(
 /// When the database refuses.
 pub async fn all_due(tx: &SharedTx, now: Timestamp) -> Result<u64, Error> {
     let sql = "UPDATE dispatch SET due_at = $1 WHERE kind = $2 AND due_at > $1";
-    let values = vec![Value::from(now.as_millis()), Value::from(kind::MESSAGE.to_owned())];
+    let values = vec![
+        Value::from(now.as_millis()),
+        Value::from(kind::MESSAGE.to_owned()),
+    ];
     Ok(tx.execute(sql, values).await?)
 }
 
@@ -92,8 +100,11 @@ pub async fn all_due(tx: &SharedTx, now: Timestamp) -> Result<u64, Error> {
 /// When the database refuses.
 pub async fn forget(tx: &SharedTx, due: &Due) -> Result<(), Error> {
     let sql = "DELETE FROM dispatch WHERE org_id = $1 AND kind = $2 AND id = $3";
-    let values =
-        vec![uuid(due.org.0), Value::from(due.kind.clone()), Value::from(due.id.clone())];
+    let values = vec![
+        uuid(due.org.0),
+        Value::from(due.kind.clone()),
+        Value::from(due.id.clone()),
+    ];
     tx.execute(sql, values).await?;
     Ok(())
 }
@@ -120,7 +131,10 @@ pub async fn changed_incarnation(
     tx.execute(
         "INSERT INTO bus_incarnation (channel, incarnation) VALUES ($1, $2) \
          ON CONFLICT (channel) DO UPDATE SET incarnation = excluded.incarnation",
-        vec![Value::from(channel.to_owned()), Value::from(incarnation.to_owned())],
+        vec![
+            Value::from(channel.to_owned()),
+            Value::from(incarnation.to_owned()),
+        ],
     )
     .await?;
     Ok(before.is_some())
@@ -133,7 +147,9 @@ pub async fn changed_incarnation(
 pub async fn prune(tx: &SharedTx, before: Timestamp) -> Result<u64, Error> {
     let at = || vec![Value::from(before.as_millis())];
     let inbox = tx.execute("DELETE FROM inbox WHERE at < $1", at()).await?;
-    let outbox = tx.execute("DELETE FROM outbox WHERE settled = 1 AND at < $1", at()).await?;
+    let outbox = tx
+        .execute("DELETE FROM outbox WHERE settled = 1 AND at < $1", at())
+        .await?;
     Ok(inbox + outbox)
 }
 

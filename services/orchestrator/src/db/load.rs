@@ -30,9 +30,17 @@ impl InList {
         ids.chunks(MOST_VALUES).map(move |part| {
             let size = part.len().next_power_of_two();
             let filling = part.last().into_iter().cycle();
-            let values = part.iter().chain(filling).take(size).cloned().map(Value::from);
+            let values = part
+                .iter()
+                .chain(filling)
+                .take(size)
+                .cloned()
+                .map(Value::from);
             let names: Vec<String> = (first..first + size).map(|at| format!("${at}")).collect();
-            Self { text: format!("({})", names.join(",")), values: values.collect() }
+            Self {
+                text: format!("({})", names.join(",")),
+                values: values.collect(),
+            }
         })
     }
 }
@@ -53,7 +61,10 @@ async fn rows_of(tx: &TenantRef<'_>, sql: &str, ids: &[String]) -> Result<Vec<Ro
     let mut rows = Vec::with_capacity(ids.len());
     for list in InList::chunks(ids, 2) {
         let values = std::iter::once(uuid(tx.org().0)).chain(list.values);
-        rows.extend(tx.query(&format!("{sql} {}", list.text), values.collect()).await?);
+        rows.extend(
+            tx.query(&format!("{sql} {}", list.text), values.collect())
+                .await?,
+        );
     }
     Ok(rows)
 }
@@ -63,8 +74,10 @@ async fn conversations(
     batch: &[&Inbound],
     loaded: &mut Loaded,
 ) -> Result<(), Error> {
-    let ids: BTreeSet<String> =
-        batch.iter().map(|event| event.conversation_id.to_string()).collect();
+    let ids: BTreeSet<String> = batch
+        .iter()
+        .map(|event| event.conversation_id.to_string())
+        .collect();
     let ids: Vec<String> = ids.into_iter().collect();
     let sql = "SELECT id, user_id, version, state FROM conversation WHERE org_id = $1 AND id IN";
     for row in rows_of(tx, sql, &ids).await? {
@@ -76,19 +89,23 @@ async fn conversations(
         let user: Option<String> = row.get("user_id")?;
         let user = user.map(|user| user.parse::<UserId>()).transpose();
         let user = user.map_err(|error| bad("conversation", &error))?;
-        let conversation = Conversation { version: row.get("version")?, state, user };
+        let conversation = Conversation {
+            version: row.get("version")?,
+            state,
+            user,
+        };
         loaded.conversations.insert(id, conversation);
     }
     Ok(())
 }
 
-async fn inbox(
-    tx: &TenantRef<'_>,
-    batch: &[&Inbound],
-    loaded: &mut Loaded,
-) -> Result<(), Error> {
-    let submitted = batch.iter().filter(|event| matches!(event.input, Input::Submitted(_)));
-    let ids: BTreeSet<String> = submitted.map(|event| event.message_id.to_string()).collect();
+async fn inbox(tx: &TenantRef<'_>, batch: &[&Inbound], loaded: &mut Loaded) -> Result<(), Error> {
+    let submitted = batch
+        .iter()
+        .filter(|event| matches!(event.input, Input::Submitted(_)));
+    let ids: BTreeSet<String> = submitted
+        .map(|event| event.message_id.to_string())
+        .collect();
     let ids: Vec<String> = ids.into_iter().collect();
     let sql = "SELECT channel, message_id, conversation_id, handled FROM inbox \
                WHERE org_id = $1 AND message_id IN";
@@ -96,12 +113,18 @@ async fn inbox(
         let message: String = row.get("message_id")?;
         let message = MessageId::new(message).map_err(|error| bad("inbox", &error))?;
         let conversation: String = row.get("conversation_id")?;
-        let conversation =
-            conversation.parse().map_err(|error: uuid::Error| bad("inbox", &error))?;
+        let conversation = conversation
+            .parse()
+            .map_err(|error: uuid::Error| bad("inbox", &error))?;
         let handled: String = row.get("handled")?;
-        let handled =
-            if handled == "accepted" { Handled::Accepted } else { Handled::Refused };
-        loaded.inbox.insert((row.get("channel")?, message), (handled, conversation));
+        let handled = if handled == "accepted" {
+            Handled::Accepted
+        } else {
+            Handled::Refused
+        };
+        loaded
+            .inbox
+            .insert((row.get("channel")?, message), (handled, conversation));
     }
     Ok(())
 }
@@ -136,5 +159,8 @@ fn outgoing(rows: Vec<Row>) -> Result<Vec<Outgoing>, Error> {
 }
 
 fn bad(row: &'static str, error: &dyn std::fmt::Display) -> Error {
-    Error::Row { row, reason: error.to_string() }
+    Error::Row {
+        row,
+        reason: error.to_string(),
+    }
 }

@@ -38,7 +38,10 @@ pub async fn write(
     outbox(tx, plan, timing.now).await?;
     dispatch(tx, plan, timing).await?;
     settle(tx, &plan.settled).await?;
-    let cleared = plan.cleared.iter().map(|(conversation, run)| format!("{conversation}/{run}"));
+    let cleared = plan
+        .cleared
+        .iter()
+        .map(|(conversation, run)| format!("{conversation}/{run}"));
     delete_dispatch(tx, kind::DEADLINE, cleared.collect()).await
 }
 
@@ -56,7 +59,9 @@ async fn insert(
     (head, tail): (&str, &str),
     rows: Vec<Vec<Value>>,
 ) -> Result<u64, Error> {
-    let Some(columns) = rows.first().map(Vec::len) else { return Ok(0) };
+    let Some(columns) = rows.first().map(Vec::len) else {
+        return Ok(0);
+    };
     let head = format!("{head} VALUES");
     let values = rows.into_iter().flatten().collect();
     Ok(tx.execute_rows(&head, tail, columns, values).await?)
@@ -65,8 +70,10 @@ async fn insert(
 async fn conversations(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<(), Error> {
     let mut rows = Vec::with_capacity(plan.conversations.len());
     for (id, (previous, conversation)) in &plan.conversations {
-        let state = rmp_serde::to_vec_named(&conversation.state)
-            .map_err(|error| Error::Row { row: "conversation", reason: error.to_string() })?;
+        let state = rmp_serde::to_vec_named(&conversation.state).map_err(|error| Error::Row {
+            row: "conversation",
+            reason: error.to_string(),
+        })?;
         rows.push(vec![
             uuid(tx.org().0),
             uuid(id.0),
@@ -89,7 +96,11 @@ async fn conversations(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Resul
         rows,
     )
     .await?;
-    if changed == expected { Ok(()) } else { Err(Error::Conflict) }
+    if changed == expected {
+        Ok(())
+    } else {
+        Err(Error::Conflict)
+    }
 }
 
 async fn journal(
@@ -172,10 +183,20 @@ async fn dispatch(tx: &TenantRef<'_>, plan: &Plan, timing: &Timing) -> Result<()
     let resend = timing.now.plus_millis(timing.resend_after_ms);
     let messages = plan.outbox.iter().filter_map(|(_, emission)| {
         let until = until(emission)?;
-        Some(row(kind::MESSAGE, emission.envelope.id.to_string(), resend, until))
+        Some(row(
+            kind::MESSAGE,
+            emission.envelope.id.to_string(),
+            resend,
+            until,
+        ))
     });
     let timers = plan.timers.iter().map(|(conversation, run, at)| {
-        row(kind::DEADLINE, format!("{conversation}/{run}"), *at, Timestamp::from_millis(i64::MAX))
+        row(
+            kind::DEADLINE,
+            format!("{conversation}/{run}"),
+            *at,
+            Timestamp::from_millis(i64::MAX),
+        )
     });
     let cancels = plan
         .cancelled
@@ -202,7 +223,10 @@ fn until(emission: &Emission) -> Option<Timestamp> {
 pub async fn settle(tx: &TenantRef<'_>, ids: &[MessageId]) -> Result<(), Error> {
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
     for list in InList::chunks(&ids, 2) {
-        let sql = format!("DELETE FROM outbox WHERE org_id = $1 AND id IN {}", list.text);
+        let sql = format!(
+            "DELETE FROM outbox WHERE org_id = $1 AND id IN {}",
+            list.text
+        );
         let values = std::iter::once(uuid(tx.org().0)).chain(list.values);
         tx.execute(&sql, values.collect()).await?;
     }
@@ -224,7 +248,8 @@ pub async fn delete_dispatch(
             list.text
         );
         let first = [uuid(tx.org().0), Value::from(kind.to_owned())];
-        tx.execute(&sql, first.into_iter().chain(list.values).collect()).await?;
+        tx.execute(&sql, first.into_iter().chain(list.values).collect())
+            .await?;
     }
     Ok(())
 }

@@ -31,14 +31,22 @@ impl Default for World {
             max_queued: 2,
             max_context_messages: 12,
         };
-        Self { limits, tools: tools.into_iter().collect() }
+        Self {
+            limits,
+            tools: tools.into_iter().collect(),
+        }
     }
 }
 
 impl World {
     pub(crate) fn ctx(&self) -> Ctx<'_> {
         let now = Timestamp::from_millis(1_000);
-        Ctx { now, limits: &self.limits, tools: &self.tools, system_prompt: "be brief" }
+        Ctx {
+            now,
+            limits: &self.limits,
+            tools: &self.tools,
+            system_prompt: "be brief",
+        }
     }
 
     pub(crate) fn apply(&self, state: &State, input: &Input) -> (State, Vec<Command>) {
@@ -69,8 +77,14 @@ pub(crate) fn header(n: u8) -> RunHeader {
 }
 
 pub(crate) fn submitted(n: u8, text: &str) -> Input {
-    let message = MessageSubmitted { text: text.to_owned(), ..MessageSubmitted::default() };
-    Input::Submitted(Box::new(Submission { header: header(n), message }))
+    let message = MessageSubmitted {
+        text: text.to_owned(),
+        ..MessageSubmitted::default()
+    };
+    Input::Submitted(Box::new(Submission {
+        header: header(n),
+        message,
+    }))
 }
 
 fn inference(commands: &[Command]) -> MessageId {
@@ -98,21 +112,30 @@ fn calling<'a>(tools: impl Iterator<Item = &'a str>) -> ChatMessage {
         name: name.to_owned(),
         arguments: "{}".to_owned(),
     });
-    ChatMessage { tool_calls: calls.collect(), ..ChatMessage::text(Role::Assistant, "") }
+    ChatMessage {
+        tool_calls: calls.collect(),
+        ..ChatMessage::text(Role::Assistant, "")
+    }
 }
 
 fn inferred(command: MessageId, message: ChatMessage) -> Input {
     let result = InferenceCompleted {
         message,
         finish_reason: FinishReason::Stop,
-        usage: Usage { input_tokens: 1, output_tokens: 1 },
+        usage: Usage {
+            input_tokens: 1,
+            output_tokens: 1,
+        },
         provider: "test".to_owned(),
         model: "test-1".to_owned(),
         duration_ms: 1,
         metadata: Extra::new(),
         extra: Extra::new(),
     };
-    Input::Inferred { command, result: Box::new(result) }
+    Input::Inferred {
+        command,
+        result: Box::new(result),
+    }
 }
 
 /// What happens next in a history.
@@ -230,8 +253,17 @@ fn answer_with(command: MessageId, reply: Reply) -> Input {
     match reply {
         Reply::Text => inferred(command, ChatMessage::text(Role::Assistant, "done")),
         Reply::Tools(count) => {
-            let names = ["math_solver", "current_time", "nonsense", "math_solver", "math_solver"];
-            inferred(command, calling(names.into_iter().take(usize::from(count) + 1)))
+            let names = [
+                "math_solver",
+                "current_time",
+                "nonsense",
+                "math_solver",
+                "math_solver",
+            ];
+            inferred(
+                command,
+                calling(names.into_iter().take(usize::from(count) + 1)),
+            )
         }
         Reply::Failure => {
             let failure = InferenceFailed {
@@ -243,6 +275,9 @@ fn answer_with(command: MessageId, reply: Reply) -> Input {
             };
             Input::InferenceFailed { command, failure }
         }
-        Reply::Result => Input::ToolReturned { command, content: "1".to_owned() },
+        Reply::Result => Input::ToolReturned {
+            command,
+            content: "1".to_owned(),
+        },
     }
 }

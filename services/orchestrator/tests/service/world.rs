@@ -75,7 +75,13 @@ impl World {
             extra: Extra::new(),
         };
         put_table(&bus, tables::TOOLS, &tool.name, &tool).await?;
-        Ok(Self { node: Some(node), bus, store, folder, _postgres: postgres })
+        Ok(Self {
+            node: Some(node),
+            bus,
+            store,
+            folder,
+            _postgres: postgres,
+        })
     }
 
     /// Ends the node and starts another one on the same files.
@@ -99,7 +105,12 @@ impl World {
         let fields = [("id", id), ("type", event_type), ("payload", payload)];
         let fields = fields.map(|(name, value)| (name.to_owned(), Bytes::from(value.to_owned())));
         let channel = channels::REQUESTS_INCOMING.to_owned();
-        self.bus.publish(vec![Outgoing { channel, record: Record::new(fields) }]).await?;
+        self.bus
+            .publish(vec![Outgoing {
+                channel,
+                record: Record::new(fields),
+            }])
+            .await?;
         Ok(())
     }
 
@@ -109,17 +120,31 @@ impl World {
     }
 
     /// The event number `nth` of this type on this channel, once it is there.
-    pub(crate) async fn nth(&self, channel: &str, event_type: &str, nth: usize) -> Result<Envelope> {
-        wait_for(PATIENCE, &format!("{event_type} number {nth}"), async || {
-            let entries = self.bus.read(channel, ReadFrom::Start, 1000).await?;
-            let envelopes = entries.iter().filter_map(|entry| envelope_of(entry, channel).ok());
-            Ok(envelopes.filter(|envelope| envelope.event_type == event_type).nth(nth))
-        })
+    pub(crate) async fn nth(
+        &self,
+        channel: &str,
+        event_type: &str,
+        nth: usize,
+    ) -> Result<Envelope> {
+        wait_for(
+            PATIENCE,
+            &format!("{event_type} number {nth}"),
+            async || {
+                let entries = self.bus.read(channel, ReadFrom::Start, 1000).await?;
+                let envelopes = entries
+                    .iter()
+                    .filter_map(|entry| envelope_of(entry, channel).ok());
+                Ok(envelopes
+                    .filter(|envelope| envelope.event_type == event_type)
+                    .nth(nth))
+            },
+        )
         .await
     }
 
     pub(crate) async fn answer(&self, command: &Envelope, text: &str) -> Result<()> {
-        self.inferred(command, ChatMessage::text(Role::Assistant, text)).await
+        self.inferred(command, ChatMessage::text(Role::Assistant, text))
+            .await
     }
 
     pub(crate) async fn answer_with_tool(&self, command: &Envelope) -> Result<()> {
@@ -128,8 +153,10 @@ impl World {
             name: "math_solver".to_owned(),
             arguments: "{\"expression\":\"6*7\"}".to_owned(),
         };
-        let message =
-            ChatMessage { tool_calls: vec![call], ..ChatMessage::text(Role::Assistant, "") };
+        let message = ChatMessage {
+            tool_calls: vec![call],
+            ..ChatMessage::text(Role::Assistant, "")
+        };
         self.inferred(command, message).await
     }
 
@@ -161,21 +188,29 @@ impl World {
 
     /// A result whose payload is not one.
     pub(crate) async fn garbage_result(&self, command: &Envelope) -> Result<()> {
-        let mut envelope = self.envelope(command, "inference", &ToolRequested {
-            call_id: String::new(),
-            name: String::new(),
-            arguments: String::new(),
-            extra: Extra::new(),
-        })?;
+        let mut envelope = self.envelope(
+            command,
+            "inference",
+            &ToolRequested {
+                call_id: String::new(),
+                name: String::new(),
+                arguments: String::new(),
+                extra: Extra::new(),
+            },
+        )?;
         envelope.event_type = InferenceCompleted::TYPE.to_owned();
         envelope.payload = Bytes::from_static(&[0xc1, 0xff]);
-        self.bus.publish(vec![outgoing(channels::INFERENCE_RESPONSE, &envelope)]).await?;
+        self.bus
+            .publish(vec![outgoing(channels::INFERENCE_RESPONSE, &envelope)])
+            .await?;
         Ok(())
     }
 
     async fn result<E: Event>(&self, command: &Envelope, kind: &str, event: &E) -> Result<()> {
         let envelope = self.envelope(command, kind, event)?;
-        self.bus.publish(vec![outgoing(E::CHANNEL, &envelope)]).await?;
+        self.bus
+            .publish(vec![outgoing(E::CHANNEL, &envelope)])
+            .await?;
         Ok(())
     }
 
@@ -191,9 +226,11 @@ impl World {
     }
 }
 
-
 async fn start_node(folder: &TempDir, store: &str) -> Result<RunningNode> {
-    let settings = [("orchestrator.resend_after", "300ms"), ("orchestrator.sweep_interval", "50ms")];
+    let settings = [
+        ("orchestrator.resend_after", "300ms"),
+        ("orchestrator.sweep_interval", "50ms"),
+    ];
     let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let source = ConfigSource::load(None, &settings)?;
     let principal = Principal {

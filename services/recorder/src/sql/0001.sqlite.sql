@@ -1,6 +1,7 @@
 -- Every message that passed, as it was. The same entry read twice is one row; a message published
--- twice is two, because that is what happened.
+-- twice is two, because that is what happened. `at` is when the bus stored it, in milliseconds.
 CREATE TABLE archive (
+  seq             INTEGER PRIMARY KEY AUTOINCREMENT,
   org_id          TEXT NOT NULL,
   channel         TEXT NOT NULL,
   entry_id        TEXT NOT NULL,
@@ -13,9 +14,10 @@ CREATE TABLE archive (
   content_type    TEXT NOT NULL,
   metadata        TEXT NOT NULL,
   payload         BLOB NOT NULL,
-  PRIMARY KEY (org_id, channel, entry_id, message_id)
+  UNIQUE (org_id, channel, entry_id, message_id)
 );
 CREATE INDEX archive_correlation ON archive (org_id, correlation_id, at);
+CREATE INDEX archive_run ON archive (org_id, run_id, at);
 CREATE INDEX archive_conversation ON archive (org_id, conversation_id, at);
 CREATE INDEX archive_at ON archive (at);
 

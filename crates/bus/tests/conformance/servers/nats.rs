@@ -102,7 +102,7 @@ impl Server for Nats {
     }
 
     async fn fill(&mut self) -> Result<()> {
-        self.limit(|messages| messages.into()).await
+        self.limit(Value::from).await
     }
 
     async fn relieve(&mut self) -> Result<()> {

@@ -9,11 +9,11 @@ use futures::future::BoxFuture;
 use nexus_bus::{EntryId, Outgoing, Record};
 use parking_lot::Mutex;
 
+use crate::Deps;
 use crate::consume::{
     BatchHandler, ConsumerSpec, DeadLetter, Handler, Message, Outcome, consume_batches,
     consume_each,
 };
-use crate::Deps;
 use crate::fake::FakeBus;
 
 pub(super) const CHANNEL: &str = "work";
@@ -68,7 +68,12 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let bus = FakeBus::default();
         let deps = bus.deps(&folder);
-        Self { bus, deps, letters: Arc::default(), _folder: folder }
+        Self {
+            bus,
+            deps,
+            letters: Arc::default(),
+            _folder: folder,
+        }
     }
 
     /// Consumes [`CHANNEL`], one message at a time; the lease is 9 s, so the heart beats every 3 s.
@@ -79,7 +84,10 @@ impl Rig {
         work: impl Fn(Message) -> F + Send + Sync + 'static,
     ) {
         let work: Work = Box::new(move |message| Box::pin(work(message)));
-        let handler = Scripted { work, letters: Arc::clone(&self.letters) };
+        let handler = Scripted {
+            work,
+            letters: Arc::clone(&self.letters),
+        };
         consume_each(&self.deps, spec(permits, max_attempts), Arc::new(handler));
     }
 
@@ -91,7 +99,10 @@ impl Rig {
         work: impl Fn(Vec<Message>) -> F + Send + Sync + 'static,
     ) {
         let work: BatchWork = Box::new(move |batch| Box::pin(work(batch)));
-        let handler = Scripted { work, letters: Arc::clone(&self.letters) };
+        let handler = Scripted {
+            work,
+            letters: Arc::clone(&self.letters),
+        };
         consume_batches(&self.deps, spec(permits, max_attempts), Arc::new(handler));
     }
 
@@ -104,7 +115,10 @@ impl Rig {
     /// The reason under which the only dead message was parked.
     pub(super) fn parked(&self) -> String {
         let state = self.bus.state();
-        let dead = state.channels.get("work.dead").map_or(&[][..], Vec::as_slice);
+        let dead = state
+            .channels
+            .get("work.dead")
+            .map_or(&[][..], Vec::as_slice);
         assert_eq!(dead.len(), 1, "exactly one is parked");
         dead[0].record.text("reason").unwrap().to_owned()
     }
@@ -112,17 +126,28 @@ impl Rig {
 
 fn spec(permits: usize, max_attempts: u32) -> ConsumerSpec {
     let lease = Duration::from_secs(9);
-    ConsumerSpec { permits, max_attempts, lease, ..ConsumerSpec::new(CHANNEL, "tester") }
+    ConsumerSpec {
+        permits,
+        max_attempts,
+        lease,
+        ..ConsumerSpec::new(CHANNEL, "tester")
+    }
 }
 
 /// A record as a client may write it: type and payload.
 pub(super) fn text(channel: &str, payload: &str) -> Outgoing {
-    Outgoing { channel: channel.to_owned(), record: record(payload) }
+    Outgoing {
+        channel: channel.to_owned(),
+        record: record(payload),
+    }
 }
 
 pub(super) fn record(payload: &str) -> Record {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
-    Record::new([("type".to_owned(), Bytes::from("test.said")), ("payload".to_owned(), payload)])
+    Record::new([
+        ("type".to_owned(), Bytes::from("test.said")),
+        ("payload".to_owned(), payload),
+    ])
 }
 
 /// What a message says.
