@@ -67,7 +67,7 @@ fn every_fixture_decodes_and_comes_back_whole() -> Result<()> {
         let again = Envelope::from_fields(envelope.to_fields()?, &context()?)?;
         ensure!(again == envelope, "{about}: the envelope changed");
         ensure!(
-            again.extra.get("x_field").is_some(),
+            again.extra.contains_key("x_field"),
             "{about}: an unknown field was lost"
         );
     }
@@ -147,6 +147,9 @@ fn a_client_may_leave_out_all_but_type_and_payload() -> Result<()> {
     Ok(())
 }
 
+/// Fields of a message, and what is said to be wrong with them.
+type Case<'a> = (&'a [(&'a str, &'a [u8])], &'a str);
+
 #[test]
 fn what_is_wrong_is_named() -> Result<()> {
     let decode = |fields: &[(&str, &[u8])]| {
@@ -155,7 +158,7 @@ fn what_is_wrong_is_named() -> Result<()> {
             .map(|(n, v)| ((*n).to_owned(), Bytes::copy_from_slice(v)));
         Envelope::from_fields(fields, &context()?).map_err(anyhow::Error::from)
     };
-    let cases: [(&[(&str, &[u8])], &str); 6] = [
+    let cases: [Case<'_>; 6] = [
         (&[("payload", b"{}")], "`type` is missing"),
         (&[("type", b"x")], "`payload` is missing"),
         (

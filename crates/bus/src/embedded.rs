@@ -5,6 +5,7 @@
 //! of one row per group and commit.
 
 mod beside;
+mod checkpoint;
 mod codec;
 mod command;
 mod delivery;
@@ -34,6 +35,7 @@ use futures::stream::BoxStream;
 use parking_lot::RwLock;
 
 use self::beside::Beside;
+use self::checkpoint::Checkpoints;
 use self::command::{Command, TableWrite};
 use self::link::{Link, appends};
 use self::live::Live;
@@ -133,6 +135,7 @@ fn start(path: &Path, durability: Durability, max_bytes: Option<u64>) -> Result<
     let lock = OwnerLock::take(path)?;
     let connection = schema::open_owner(path, durability, max_bytes)?;
     let (channels, durables) = load::load(path, &connection, now_ms())?;
+    let checkpoints = Checkpoints::start(path, durability)?;
     let channels = channels
         .into_iter()
         .map(|c| (c.name.clone(), Arc::new(c)))
@@ -149,6 +152,7 @@ fn start(path: &Path, durability: Durability, max_bytes: Option<u64>) -> Result<
         shared: Arc::clone(&shared),
         durables,
         lock,
+        checkpoints,
     };
     std::thread::Builder::new()
         .name("bus-writer".to_owned())

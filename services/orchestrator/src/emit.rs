@@ -9,6 +9,10 @@ use crate::core::state::RunHeader;
 
 /// Until when the outbox repeats a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "what settles a message is read as a sentence"
+)]
 pub enum Settle {
     /// Until a worker answers it, or until its deadline.
     ByResult {

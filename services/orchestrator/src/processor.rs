@@ -32,6 +32,9 @@ const AWAY: Duration = Duration::from_secs(1);
 /// What became of one event.
 pub type Handled = Result<(), Failure>;
 
+/// How many events each job of a batch has, and where to say what became of them.
+type Replies = Vec<(usize, oneshot::Sender<Vec<Handled>>)>;
+
 /// Events that arrived together, and where to say what became of them.
 struct Job {
     events: Vec<Translated>,
@@ -66,13 +69,13 @@ impl Intake {
         match (sent, answer.await) {
             (Ok(()), Ok(handled)) => handled,
             _ => (0..count)
-                .map(|_| Err(away("the orchestrator is stopping")))
+                .map(|_| Err(away(&"the orchestrator is stopping")))
                 .collect(),
         }
     }
 }
 
-fn away(reason: impl ToString) -> Failure {
+fn away(reason: &impl ToString) -> Failure {
     Failure::Wait {
         after: AWAY,
         reason: reason.to_string(),
@@ -226,10 +229,10 @@ impl Processor {
                     }
                     match self.publish(committed).await {
                         Ok(()) => continue,
-                        Err(error) => away(error),
+                        Err(error) => away(&error),
                     }
                 }
-                Err(error) if is_away(&error) => away(error),
+                Err(error) if is_away(&error) => away(&error),
                 Err(error) => Failure::Retry {
                     after: AWAY,
                     reason: error.to_string(),
@@ -341,7 +344,7 @@ fn by_organisation<'a>(events: &'a [Translated], chosen: &[usize]) -> BTreeMap<O
     groups
 }
 
-fn split(batch: Vec<Job>) -> (Vec<Translated>, Vec<(usize, oneshot::Sender<Vec<Handled>>)>) {
+fn split(batch: Vec<Job>) -> (Vec<Translated>, Replies) {
     let mut events = Vec::new();
     let mut replies = Vec::with_capacity(batch.len());
     for job in batch {
@@ -351,7 +354,7 @@ fn split(batch: Vec<Job>) -> (Vec<Translated>, Vec<(usize, oneshot::Sender<Vec<H
     (events, replies)
 }
 
-fn answer(replies: Vec<(usize, oneshot::Sender<Vec<Handled>>)>, handled: Vec<Handled>) {
+fn answer(replies: Replies, handled: Vec<Handled>) {
     let mut handled = handled.into_iter();
     for (count, reply) in replies {
         // A loop that is gone has given its deliveries back; they come again.

@@ -59,7 +59,7 @@ impl Sweeper {
         {
             match self.sweep(&mut pruned).await {
                 Ok(()) => health.ok(),
-                Err(error) => health.failing(&error.to_string()),
+                Err(error) => health.failing(error.to_string()),
             }
         }
     }

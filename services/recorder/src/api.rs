@@ -105,7 +105,7 @@ async fn get_conversation(
         Problem::not_found("there is no conversation of this id; GET /v1/conversations lists them")
             .with_code("unknown_conversation", "There is no such conversation")
     };
-    let id: ConversationId = id.parse().map_err(|_| unknown())?;
+    let id: ConversationId = id.parse().map_err(|_malformed| unknown())?;
     let found = read::conversation(&api.store, api.org()?, &id.to_string()).await;
     found
         .map_err(|error| failed(&error))?

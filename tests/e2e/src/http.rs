@@ -28,8 +28,9 @@ pub async fn submit(client: &Client, url: &str, key: &str, body: &Value) -> Resu
     let status = response.status();
     let body: Value = response.json().await?;
     ensure!(status.as_u16() == 202, "{status}: {body}");
-    Ok(body["correlation_id"]
-        .as_str()
+    Ok(body
+        .get("correlation_id")
+        .and_then(Value::as_str)
         .context("no correlation_id")?
         .to_owned())
 }
@@ -60,8 +61,12 @@ pub async fn ask(url: &str, text: &str, timeout: Duration) -> Result<String> {
         .send()
         .await?;
     let body: Value = response.json().await?;
-    match body["status"].as_str() {
-        Some("completed") => Ok(body["text"].as_str().unwrap_or_default().to_owned()),
+    match body.get("status").and_then(Value::as_str) {
+        Some("completed") => Ok(body
+            .get("text")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()),
         _ => bail!("{body}"),
     }
 }

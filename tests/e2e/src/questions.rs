@@ -9,7 +9,7 @@ use futures::future::join_all;
 use nexus_bus::{Bus, Outgoing, ReadFrom, Record};
 use nexus_contracts::{Envelope, FieldsContext, MessageId, Timestamp, channels};
 use nexus_testkit::wait_until;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::http;
@@ -80,8 +80,9 @@ pub async fn answers_on_bus(bus: &Bus) -> Result<Vec<(String, String, String)>> 
                 .as_ref()
                 .context("no correlation id")?;
             let payload = envelope.payload_json()?;
-            let text = payload["text"]
-                .as_str()
+            let text = payload
+                .get("text")
+                .and_then(Value::as_str)
                 .map_or_else(|| payload.to_string(), str::to_owned);
             answers.push((question.to_string(), envelope.id.to_string(), text));
         }
@@ -107,9 +108,13 @@ pub async fn ask_over_http(url: &str, number: usize, until: Instant) -> Result<(
     let mut answer = String::new();
     wait_until(left(), "an answer over HTTP", async || {
         let message = http::message(&client, url, &id).await?;
-        let done = matches!(message["status"].as_str(), Some("completed" | "failed"));
-        answer = message["text"]
-            .as_str()
+        let done = matches!(
+            message.get("status").and_then(Value::as_str),
+            Some("completed" | "failed")
+        );
+        answer = message
+            .get("text")
+            .and_then(Value::as_str)
             .map_or_else(|| message.to_string(), str::to_owned);
         Ok(done)
     })

@@ -13,7 +13,8 @@ const APPLICATION_ID: i32 = 0x4e45_5842;
 const SCHEMA_VERSION: i32 = 1;
 const BUSY: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
-/// In pages. Larger than `SQLite`'s 1,000, because each checkpoint syncs.
+/// In pages: at this length of the log the writer does a checkpoint itself and begins the log
+/// again. Most is copied by then.
 const CHECKPOINT_PAGES: u32 = 20_000;
 const PAGE_BYTES: u64 = 4096;
 
@@ -62,12 +63,6 @@ pub(super) fn open_owner(
     durability: Durability,
     max_bytes: Option<u64>,
 ) -> Result<Connection, BusError> {
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(folder).map_err(|error| file(folder, error.to_string()))?;
-    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -75,6 +70,22 @@ pub(super) fn open_owner(
     check_identity(path, &connection)?;
     prepare(&connection, durability, max_bytes).map_err(|error| failure(path, &error))?;
     Ok(connection)
+}
+
+/// The owner's second connection, which does nothing but checkpoints.
+pub(super) fn open_checkpoint(path: &Path, durability: Durability) -> Result<Connection, BusError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| failure(path, &e))?;
+    set_synchronous(&connection, durability).map_err(|error| failure(path, &error))?;
+    Ok(connection)
+}
+
+fn set_synchronous(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    let synchronous = match durability {
+        Durability::Os => "NORMAL",
+        Durability::Always => "FULL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)
 }
 
 /// A connection that only reads, beside the owner's.
@@ -124,11 +135,7 @@ fn prepare(
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    let synchronous = match durability {
-        Durability::Os => "NORMAL",
-        Durability::Always => "FULL",
-    };
-    connection.pragma_update(None, "synchronous", synchronous)?;
+    set_synchronous(connection, durability)?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     if let Some(bytes) = max_bytes {
         let pages = (bytes / PAGE_BYTES).cast_signed();

@@ -298,6 +298,12 @@ pub(super) struct Effects {
 }
 
 impl Effects {
+    /// Of all records that were appended.
+    pub(super) fn bytes(&self) -> usize {
+        let entries = self.appended.iter().flat_map(|(_, entries)| entries);
+        entries.map(|entry| entry.record.len()).sum()
+    }
+
     pub(super) fn apply(self, shared: &Shared, durables: &mut Durables) {
         durables.extend(self.changed);
         if !self.channels.is_empty() {

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::checkpoint::Checkpoints;
 use super::command::{Command, Settle};
 use super::failure::failure;
 use super::lock::OwnerLock;
@@ -28,6 +29,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) durables: Durables,
     pub(super) lock: OwnerLock,
+    pub(super) checkpoints: Checkpoints,
 }
 
 /// What a command came to.
@@ -63,9 +65,11 @@ impl Writer {
         let Self {
             connection,
             lock,
+            checkpoints,
             shared,
             ..
         } = self;
+        checkpoints.stop();
         if let Err((_, error)) = connection.close() {
             tracing::warn!(path = %shared.path.display(), %error, "closing the bus file");
         }
@@ -128,6 +132,7 @@ impl Writer {
         });
         match committed {
             Ok((outcomes, effects)) => {
+                self.checkpoints.wrote(effects.bytes());
                 effects.apply(&self.shared, &mut self.durables);
                 Ok(outcomes)
             }

@@ -1,5 +1,7 @@
 //! A small world around the core: two tools, small limits, and what must hold of every history.
 
+#![expect(clippy::expect_used, reason = "a helper of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, ToolSpec, Usage};
@@ -202,19 +204,19 @@ impl History {
                 Command::CallTool { id, .. } => self.issue(id)?,
                 Command::Complete { header, .. } | Command::Fail { header, .. } => {
                     let once = self.ended.insert(header.run_id);
-                    self.check(once, "a run ended twice")?;
+                    self.holds(once, "a run ended twice")?;
                 }
                 _ => {}
             }
         }
         let idle_queue = state.active.is_none() && !state.queued.is_empty();
-        self.check(!idle_queue, "messages wait behind nothing")?;
+        self.holds(!idle_queue, "messages wait behind nothing")?;
         self.state = state;
         Ok(())
     }
 
     fn issue(&mut self, id: &MessageId) -> Result<(), ()> {
-        self.check(!self.issued.contains(id), "a command was issued twice")?;
+        self.holds(!self.issued.contains(id), "a command was issued twice")?;
         self.issued.push(id.clone());
         Ok(())
     }
@@ -238,10 +240,14 @@ impl History {
             }
         }
         fine &= open.is_empty();
-        self.check(fine, "a tool call without exactly one result")
+        self.holds(fine, "a tool call without exactly one result")
     }
 
-    fn check(&mut self, holds: bool, wrong: &str) -> Result<(), ()> {
+    #[expect(
+        clippy::fn_params_excessive_bools,
+        reason = "a condition and what it means when it fails"
+    )]
+    fn holds(&mut self, holds: bool, wrong: &str) -> Result<(), ()> {
         if !holds {
             self.wrong = wrong.to_owned();
         }

@@ -188,7 +188,7 @@ impl World {
 
     /// A result whose payload is not one.
     pub(crate) async fn garbage_result(&self, command: &Envelope) -> Result<()> {
-        let mut envelope = self.envelope(
+        let mut envelope = Self::envelope(
             command,
             "inference",
             &ToolRequested {
@@ -207,14 +207,14 @@ impl World {
     }
 
     async fn result<E: Event>(&self, command: &Envelope, kind: &str, event: &E) -> Result<()> {
-        let envelope = self.envelope(command, kind, event)?;
+        let envelope = Self::envelope(command, kind, event)?;
         self.bus
             .publish(vec![outgoing(E::CHANNEL, &envelope)])
             .await?;
         Ok(())
     }
 
-    fn envelope<E: Event>(&self, command: &Envelope, kind: &str, event: &E) -> Result<Envelope> {
+    fn envelope<E: Event>(command: &Envelope, kind: &str, event: &E) -> Result<Envelope> {
         let metadata = Metadata {
             causation_id: Some(command.id.clone()),
             ..command.metadata.clone()
