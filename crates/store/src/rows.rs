@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sea_orm::Value;
+use sea_orm::{DbBackend, Value};
 
 use crate::StoreError;
 
@@ -27,6 +27,13 @@ pub fn placeholders(rows: usize, columns: usize) -> String {
     text
 }
 
+/// `(?,?),(?,?)`: the same for `SQLite` alone. There a placeholder with a number has a name, and
+/// binding looks every name up in a list: with hundreds of values that cost more than the insert.
+fn unnamed(rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    vec![row; rows].join(",")
+}
+
 /// How many rows the next statement takes when `left` are left: a power of two, so that there are
 /// only seven texts of each statement and all of them stay prepared.
 const fn next_size(left: usize) -> usize {
@@ -39,8 +46,8 @@ const fn next_size(left: usize) -> usize {
 
 /// Cuts values into statements: a text of `before`, placeholders and `after`, and its values.
 pub(crate) fn statements(
-    before: &str,
-    after: &str,
+    backend: DbBackend,
+    (before, after): (&str, &str),
     columns: usize,
     values: Vec<Value>,
 ) -> Result<Vec<(String, Vec<Value>)>, StoreError> {
@@ -55,7 +62,12 @@ pub(crate) fn statements(
     let mut values = values.into_iter();
     while left > 0 {
         let rows = next_size(left);
-        let text = format!("{before} {} {after}", placeholders(rows, columns));
+        let list = if backend == DbBackend::Sqlite {
+            unnamed(rows, columns)
+        } else {
+            placeholders(rows, columns)
+        };
+        let text = format!("{before} {list} {after}");
         statements.push((text, values.by_ref().take(rows * columns).collect()));
         left -= rows;
     }
@@ -71,6 +83,7 @@ mod tests {
         assert_eq!(placeholders(2, 3), "($1,$2,$3),($4,$5,$6)");
         assert_eq!(placeholders(1, 1), "($1)");
         assert_eq!(placeholders(0, 3), "");
+        assert_eq!(unnamed(2, 3), "(?,?,?),(?,?,?)");
     }
 
     #[test]
@@ -78,7 +91,13 @@ mod tests {
         let mut texts = std::collections::BTreeSet::new();
         for rows in 0..300_i64 {
             let values: Vec<Value> = (0..rows * 2).map(Value::from).collect();
-            let cut = statements("INSERT INTO t VALUES", "", 2, values.clone()).unwrap();
+            let cut = statements(
+                DbBackend::Sqlite,
+                ("INSERT INTO t VALUES", ""),
+                2,
+                values.clone(),
+            )
+            .unwrap();
             texts.extend(cut.iter().map(|(text, _)| text.clone()));
             assert_eq!(
                 cut.into_iter()
@@ -94,7 +113,7 @@ mod tests {
     fn half_a_row_is_refused() {
         let values = vec![Value::from(1_i64); 3];
         assert!(matches!(
-            statements("", "", 2, values),
+            statements(DbBackend::Postgres, ("", ""), 2, values),
             Err(StoreError::Ragged {
                 values: 3,
                 columns: 2

@@ -186,7 +186,7 @@ impl SharedTx {
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
         let mut changed = 0;
-        for (sql, values) in statements(before, after, columns, values)? {
+        for (sql, values) in statements(self.tx.backend(), (before, after), columns, values)? {
             changed += self.tx.execute(&sql, values).await?;
         }
         Ok(changed)
@@ -243,7 +243,7 @@ impl TenantRef<'_> {
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
         let mut changed = 0;
-        for (sql, values) in statements(before, after, columns, values)? {
+        for (sql, values) in statements(self.tx.backend(), (before, after), columns, values)? {
             changed += self.execute(&sql, values).await?;
         }
         Ok(changed)

@@ -9,6 +9,10 @@ mod turns;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+/// As the `nexus` binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(version, about = "Figures of Nexus, as ratios measured in one run")]
 struct Arguments {

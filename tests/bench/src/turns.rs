@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Run the recorder too, which reads every message.
     #[arg(long)]
     recorder: bool,
+    /// Overrides one key of the configuration, as in `--set orchestrator.batch=64`; repeatable.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
 }
 
 /// Where state is kept.
@@ -193,7 +196,12 @@ async fn node(options: &Options, server: &Server, folder: &Path) -> Result<Runni
             providers.display().to_string(),
         ),
     ];
-    let settings = settings.map(|(key, value)| (key.to_owned(), value));
+    let chosen = options.set.iter().filter_map(|one| one.split_once('='));
+    let settings: Vec<(String, String)> = settings
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .chain(chosen.map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect();
     let source = ConfigSource::load(None, &settings)?;
     let mut services = vec!["tool-executor", "provider-router", "orchestrator"];
     if options.recorder {

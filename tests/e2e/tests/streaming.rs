@@ -64,7 +64,7 @@ async fn rest(
                     .get("text")
                     .and_then(Value::as_str)
                     .context("snapshot")?
-                    .to_owned()
+                    .to_owned();
             }
             "completed" => {
                 let message = data.get("message").unwrap_or(&data);

@@ -13,10 +13,10 @@ use crate::plan::{Conversation, Handled, Loaded};
 use crate::translate::Inbound;
 
 /// Most values of one `IN`.
-const MOST_VALUES: usize = 256;
+const MOST_VALUES: usize = 64;
 
 /// Part of a list of ids for `IN`, filled up with its last one to a power of two: so there are only
-/// nine texts of each statement, and all of them stay prepared.
+/// seven texts of each statement, and all of them stay prepared.
 pub(crate) struct InList {
     /// `($first,$first+1,…)`.
     pub(crate) text: String,
