@@ -1,6 +1,6 @@
 //! The `nexus` binary.
 
-/// Messages are many small allocations on several threads: a fifth of a turn's processor time with
+/// Messages are many small allocations on several threads: about a tenth of a turn's time with
 /// the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

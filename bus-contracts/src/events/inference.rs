@@ -85,9 +85,9 @@ impl Event for InferenceCompleted {
 /// Result: no model answered, after every retry the router makes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InferenceFailed {
-    /// A stable word: `unknown_provider`, `missing_key`, `unauthorized`, `rate_limited`,
-    /// `provider_failed`, `provider_unreachable`, `deadline_exceeded`, `cancelled`, `bad_request`,
-    /// `poisoned`.
+    /// A stable word: `unknown_provider`, `unknown_model`, `missing_key`, `unauthorized`,
+    /// `rate_limited`, `provider_failed`, `provider_unreachable`, `deadline_exceeded`, `cancelled`,
+    /// `bad_request`, `poisoned`.
     pub code: String,
     /// What happened and what to do.
     pub detail: String,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sea_orm::DatabaseConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Executor};
+use sqlx::{ConnectOptions, Executor, SqlitePool};
+use tokio::time::Instant;
 
 use crate::{StoreError, StoreUrl};
 
@@ -19,6 +20,8 @@ const POSTGRES_WRITERS: u32 = 6;
 const POSTGRES_READERS: u32 = 4;
 /// How long to wait for the one writer of an `SQLite` file before the caller hears "busy".
 const SQLITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries to open a file that another process is opening.
+const SQLITE_PAUSE: Duration = Duration::from_millis(20);
 /// How long to wait for a connection to a server, or for the server to come up.
 const POSTGRES_PATIENCE: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection.
@@ -73,7 +76,7 @@ async fn open_file(folder: &Path, service: &str) -> Result<Pools, StoreError> {
         .pragma("cache_size", "-16000")
         .pragma("temp_store", "memory");
     // The writer first: it makes the file and sets its mode.
-    let write = sqlite_pool(1).connect_with(file.clone()).await?;
+    let write = writer(&file).await?;
     let readers = sqlite_pool(SQLITE_READERS).min_connections(0);
     let read = readers
         .connect_with(file.pragma("query_only", "on"))
@@ -82,6 +85,24 @@ async fn open_file(folder: &Path, service: &str) -> Result<Pools, StoreError> {
         write: write.into(),
         read: read.into(),
     })
+}
+
+/// Opens the one writer. Setting the mode of a file that another process opens in the same moment
+/// is refused at once, whatever the busy timeout: tried again until that is over.
+async fn writer(file: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let until = Instant::now() + SQLITE_PATIENCE;
+    loop {
+        match sqlite_pool(1).connect_with(file.clone()).await {
+            Ok(pool) => return Ok(pool),
+            Err(error) => {
+                let error = StoreError::from(error);
+                if !error.is_transient() || Instant::now() >= until {
+                    return Err(error);
+                }
+                tokio::time::sleep(SQLITE_PAUSE).await;
+            }
+        }
+    }
 }
 
 fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, StoreError> {

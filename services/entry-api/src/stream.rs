@@ -47,6 +47,9 @@ pub struct EventStream {
     seen: u64,
     transcript: Transcript,
     last: Option<Final>,
+    /// The end as the live stream told it, held until the store knows it too: whoever sees the end
+    /// and asks for the message must find it ended.
+    ahead: Option<LiveEvent>,
     closing: VecDeque<LiveEvent>,
     over: bool,
 }
@@ -72,6 +75,7 @@ impl EventStream {
             seen: start.after,
             transcript: Transcript::default(),
             last: None,
+            ahead: None,
             closing: VecDeque::new(),
             over: false,
         }
@@ -99,13 +103,16 @@ impl EventStream {
                     if let Some(event) = self.take(item) {
                         return Some(event);
                     }
+                    if self.ahead.is_some() {
+                        self.look_for_end().await;
+                    }
                 }
                 News::Live(None) => self.live = None,
                 News::Quiet => match &self.last {
                     Some(last) => self.closing = last_events(last, self.transcript.step()).into(),
                     None => self.look_into_store().await,
                 },
-                News::Store => self.look_into_store().await,
+                News::Store => self.look_for_end().await,
                 // The reader comes back with `Last-Event-ID`, to this process or another.
                 News::Stop => self.over = true,
             }
@@ -114,6 +121,9 @@ impl EventStream {
     }
 
     async fn news(&mut self) -> News {
+        if self.ahead.is_some() {
+            return self.end_in_store().await;
+        }
         if self.live.is_none() {
             let topic = self.start.run.live_topic();
             // Lossy by design: without it the store still knows the end.
@@ -145,6 +155,16 @@ impl EventStream {
         }
     }
 
+    /// The live stream has ended; the store is about to know.
+    async fn end_in_store(&mut self) -> News {
+        tokio::select! {
+            biased;
+            () = self.api.deps.shutdown.cancelled() => News::Stop,
+            () = self.waiting.news() => News::Store,
+            () = tokio::time::sleep(RETRY) => News::Store,
+        }
+    }
+
     /// A gap needs no word: the bus holds back everything up to the next snapshot.
     fn take(&mut self, item: LiveItem) -> Option<Event> {
         let LiveItem::Entry { sequence, data, .. } = item else {
@@ -153,8 +173,19 @@ impl EventStream {
         self.seen = sequence;
         let event: LiveEvent = serde_json::from_slice(&data).ok()?;
         self.transcript.apply(&event);
+        if event.is_final() && self.last.is_none() {
+            self.ahead = Some(event);
+            return None;
+        }
         self.over = event.is_final();
         to_event(sequence, &event)
+    }
+
+    async fn look_for_end(&mut self) {
+        self.look_into_store().await;
+        if self.last.is_some() {
+            self.closing.extend(self.ahead.take());
+        }
     }
 
     async fn look_into_store(&mut self) {

@@ -31,6 +31,8 @@ pub(super) async fn read(
         ReadFrom::Time(since) => first_since(link, channel, &info.state, since).await?,
         ReadFrom::End => return Ok(Vec::new()),
     };
+    // Of a stream that never held anything the server says that it begins at 0.
+    next = next.max(1);
     let mut entries = Vec::new();
     while entries.len() < limit && next <= info.state.last_seq {
         let wanted = u64::try_from(limit - entries.len()).unwrap_or(u64::MAX);
