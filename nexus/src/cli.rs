@@ -33,7 +33,7 @@ pub struct Global {
     /// Configuration file [default: config/nexus.yaml, if there is one]
     #[arg(long, global = true, value_name = "PATH", env = "NEXUS_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Overrides one key, as in `--set http.port=9000`; repeatable
+    /// Overrides one key, as in `--set http.listen=127.0.0.1:9000`; repeatable
     #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
     /// The bus: embedded:FILE, redis://HOST:PORT or nats://HOST:PORT
@@ -62,7 +62,7 @@ pub enum Command {
     #[command(after_help = "Examples:
   nexus up
   nexus up --bus redis://127.0.0.1:6379
-  nexus up --data /tmp/nexus --set http.port=0")]
+  nexus up --data /tmp/nexus --set http.listen=127.0.0.1:0")]
     Up,
     /// Starts some services in this process; the others run elsewhere on the same bus
     #[command(after_help = "Examples:
@@ -231,7 +231,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if key.split('.').all(|part| !part.is_empty()) && key.contains('.') => {
             Ok((key.to_owned(), value.to_owned()))
         }
-        _ => Err("write it as section.key=value, such as http.port=9000".to_owned()),
+        _ => Err("write it as section.key=value, such as http.listen=127.0.0.1:9000".to_owned()),
     }
 }
 

@@ -29,6 +29,16 @@ pub struct Client {
     base: String,
 }
 
+/// How far a connection led.
+enum Followed {
+    ToTheEnd,
+    Broken,
+    Away,
+}
+
+/// How long a node may be away before it counts as gone.
+const RESTART: Duration = Duration::from_secs(5);
+
 impl Client {
     /// The node at this address, such as `http://127.0.0.1:8080`.
     ///
@@ -117,10 +127,18 @@ impl Client {
         mut report: impl FnMut(&LiveEvent) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut seen = 0_u64;
+        let mut away: Option<Instant> = None;
         let follow = async {
             loop {
-                if self.follow_once(id, &mut seen, &mut report).await? {
+                let followed = self.follow_once(id, &mut seen, &mut report).await?;
+                if matches!(followed, Followed::ToTheEnd) {
                     return Ok(());
+                }
+                // A node that is being restarted comes back; one that stopped does not.
+                let is_away = matches!(followed, Followed::Away);
+                away = is_away.then(|| away.unwrap_or_else(Instant::now));
+                if away.is_some_and(|since| since.elapsed() > RESTART) {
+                    return Err(self.gone(id));
                 }
                 tokio::time::sleep(AGAIN).await;
             }
@@ -139,23 +157,30 @@ impl Client {
             })
     }
 
-    /// Whether the end was seen; `false` when the connection broke before it.
+    fn gone(&self, id: &str) -> Failure {
+        Failure::unreachable(format!("the node at {} is gone", self.base)).todo(format!(
+            "The question is kept. Start the node again, then: curl '{}/v1/messages/{id}?wait=60s'",
+            self.base
+        ))
+    }
+
+    /// One connection's worth of reports.
     async fn follow_once(
         &self,
         id: &str,
         seen: &mut u64,
         report: &mut impl FnMut(&LiveEvent) -> Result<(), Failure>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Followed, Failure> {
         let url = self.url(&format!("/v1/messages/{id}/events"));
         let mut request = self.http.get(url);
         if *seen > 0 {
             request = request.header("last-event-id", seen.to_string());
         }
         let Ok(response) = request.send().await else {
-            return Ok(false);
+            return Ok(Followed::Away);
         };
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-            return Ok(false);
+            return Ok(Followed::Broken);
         }
         let mut events = refused(response).await?.bytes_stream().eventsource();
         while let Some(Ok(event)) = events.next().await {
@@ -165,10 +190,10 @@ impl Client {
             };
             report(&event)?;
             if event.is_final() {
-                return Ok(true);
+                return Ok(Followed::ToTheEnd);
             }
         }
-        Ok(false)
+        Ok(Followed::Broken)
     }
 
     async fn read<T: serde::de::DeserializeOwned>(

@@ -1,6 +1,7 @@
 //! HTTP: one listener for people, one for probes, and errors that say what to do.
 
 mod admin;
+mod guard;
 mod json;
 mod listen;
 mod problem;

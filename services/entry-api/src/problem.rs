@@ -99,8 +99,9 @@ pub fn unread_query(rejection: &QueryRejection) -> Problem {
 #[must_use]
 pub fn no_principal(key: &str) -> Problem {
     Problem::unavailable(format!(
-        "table control.principals has no `{key}` yet, nothing was accepted: start the orchestrator, \
-         or name the principal in the section `principals` of nexus.yaml"
+        "table control.principals has no `{key}` yet, nothing was accepted: the bus cannot be \
+         reached (/readyz on the admin port says so), or no orchestrator runs, or the section \
+         `principals` of nexus.yaml does not name it"
     ))
     .with_code("no_principal", "Nobody is known to ask for")
 }

@@ -78,6 +78,9 @@ impl Mounted {
 }
 
 async fn dispatch(State(mounted): State<Mounted>, request: Request) -> Response {
+    if let Some(refusal) = super::guard::refusal(request.headers()) {
+        return refusal.into_response();
+    }
     match mounted.0.get() {
         Some(routes) => match routes.clone().oneshot(request).await {
             Ok(response) => response,

@@ -155,6 +155,19 @@ impl ProvidersFile {
             let reason = "names of providers are 1 to 64 of a-z A-Z 0-9 - _";
             return Err(document.invalid(&format!("providers.{bad}"), reason).into());
         }
+        let key = |provider: &ProviderSettings| provider.api_key_env.clone();
+        let misread = file
+            .providers
+            .iter()
+            .find(|(_, one)| key(one).is_some_and(|v| !is_variable(&v)));
+        if let Some((bad, _)) = misread {
+            // What stands there may be the key itself: it is not repeated.
+            let reason = "must be the name of an environment variable, such as OPENAI_API_KEY, \
+                          not the key itself";
+            return Err(document
+                .invalid(&format!("providers.{bad}.api_key_env"), reason)
+                .into());
+        }
         if file.default().is_none() {
             let known = file
                 .providers
@@ -184,4 +197,12 @@ impl ProvidersFile {
 fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
+}
+
+/// As POSIX names variables.
+fn is_variable(name: &str) -> bool {
+    let mut letters = name.chars();
+    let first = letters.next();
+    first.is_some_and(|one| one.is_ascii_alphabetic() || one == '_')
+        && letters.all(|one| one.is_ascii_alphanumeric() || one == '_')
 }

@@ -134,3 +134,13 @@ fn a_broken_file_is_reported_with_its_line() {
         assert!(error.contains(wanted), "{text:?}: {error}");
     }
 }
+
+#[test]
+fn a_key_in_the_place_of_its_variable_is_refused_and_not_repeated() {
+    let text = "providers: {it: {type: openai, api_key_env: sk-secret-1, model: m}}\ndefault: it";
+    let error = ProvidersFile::parse(text, "p.yaml")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("name of an environment variable"), "{error}");
+    assert!(!error.contains("sk-secret-1"), "{error}");
+}
