@@ -149,7 +149,8 @@ impl Client {
                 Err(
                     Failure::new(Exit::Timeout, format!("no answer to {id} in time")).todo(
                         format!(
-                            "It may still come: curl '{}/v1/messages/{id}?wait=60s'",
+                            "It may still come: curl '{}/v1/messages/{id}?wait=60s'. `nexus \
+                             doctor`, and /readyz on the admin port, say what may hold it up",
                             self.base
                         ),
                     ),

@@ -118,7 +118,14 @@ async fn a_conversation_goes_on_and_another_one_is_not_found() -> Result<()> {
         .send()
         .await?;
     ensure!(refused.status().as_u16() == 404, "{}", refused.status());
-    let kind = refused.headers()["content-type"].to_str()?.to_owned();
-    ensure!(kind.starts_with("application/problem+json"), "{kind}");
+    let malformed = client
+        .get(format!("{url}/v1/messages/%00%ff"))
+        .send()
+        .await?;
+    ensure!(malformed.status().as_u16() == 400, "{}", malformed.status());
+    for answer in [&refused, &malformed] {
+        let kind = answer.headers()["content-type"].to_str()?;
+        ensure!(kind.starts_with("application/problem+json"), "{kind}");
+    }
     Ok(())
 }

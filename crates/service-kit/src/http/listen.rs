@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
@@ -83,13 +84,37 @@ async fn dispatch(State(mounted): State<Mounted>, request: Request) -> Response 
     }
     match mounted.0.get() {
         Some(routes) => match routes.clone().oneshot(request).await {
-            Ok(response) => response,
+            Ok(response) => worded(response).await,
             Err(never) => match never {},
         },
         None => Problem::unavailable("the node is starting; /readyz on the admin port says why")
             .into_response(),
     }
 }
+
+/// What an extractor refused in plain text, in the form every other error has.
+async fn worded(response: Response) -> Response {
+    let status = response.status();
+    let plain = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !status.is_client_error() || !plain {
+        return response;
+    }
+    let text = to_bytes(response.into_body(), MOST_WORDS)
+        .await
+        .unwrap_or_default();
+    let detail = String::from_utf8_lossy(&text).into_owned();
+    Problem {
+        status,
+        ..Problem::bad_request(detail)
+    }
+    .into_response()
+}
+
+/// Longest refusal in plain text that is passed on, in bytes.
+const MOST_WORDS: usize = 4096;
 
 async fn not_found(uri: Uri) -> Problem {
     Problem::not_found(format!("there is nothing at {}", uri.path()))
