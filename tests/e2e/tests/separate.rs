@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_nexus-under-test");
 
-/// Questions per killed process: half on the bus, half over HTTP.
-const QUESTIONS: usize = 40;
+/// Questions in flight when a process is killed: half on the bus, half over HTTP.
+const QUESTIONS: usize = 200;
 
 /// Longest wait for the last answer after the last kill.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ async fn bus_of(cluster: &Cluster, url: &str) -> Result<Bus> {
     Ok(Bus::connect(&BusConfig::new(url.parse()?, cluster.path().join("blobs"))).await?)
 }
 
-/// Kills and restarts every worker in turn, each while its share of 200 questions is in flight.
+/// Kills and restarts every worker in turn, each with 200 questions in flight.
 async fn survive_kills(cluster: &mut Cluster, bus: &Bus) -> Result<Ledger> {
     let mut ledger = Ledger::default();
     let until = Instant::now() + PATIENCE + Duration::from_secs(60);
