@@ -5,9 +5,12 @@ use schemars::Schema;
 use crate::envelope::Envelope;
 use crate::error::ContractError;
 use crate::events::{
-    Event, InferenceCompleted, InferenceFailed, InferenceRequested, MessageAccepted,
-    MessageCompleted, MessageFailed, MessageSubmitted, ReceiptRecorded, RunCancel, ToolCompleted,
-    ToolFailed, ToolRequested,
+    ApprovalDecided, ApprovalRequested, ConversationBranch, ConversationBranched,
+    ConversationConfigure, ConversationDelete, ConversationDeleted, ConversationImport,
+    ConversationImported, ConversationRename, ConversationRenamed, ConversationSummarized, Event,
+    InferenceCompleted, InferenceFailed, InferenceRequested, MessageAccepted, MessageCompleted,
+    MessageFailed, MessageSubmitted, ReceiptRecorded, RunCancel, ToolCompleted, ToolFailed,
+    ToolRequested,
 };
 
 /// What is known about an event without having one.
@@ -51,15 +54,27 @@ const fn spec<E: Event>() -> EventSpec {
 pub const CATALOGUE: &[EventSpec] = &[
     spec::<MessageSubmitted>(),
     spec::<RunCancel>(),
+    spec::<ApprovalDecided>(),
+    spec::<ConversationRename>(),
+    spec::<ConversationConfigure>(),
+    spec::<ConversationBranch>(),
+    spec::<ConversationDelete>(),
+    spec::<ConversationImport>(),
     spec::<MessageAccepted>(),
     spec::<MessageCompleted>(),
     spec::<MessageFailed>(),
+    spec::<ApprovalRequested>(),
     spec::<InferenceRequested>(),
     spec::<InferenceCompleted>(),
     spec::<InferenceFailed>(),
     spec::<ToolRequested>(),
     spec::<ToolCompleted>(),
     spec::<ToolFailed>(),
+    spec::<ConversationRenamed>(),
+    spec::<ConversationSummarized>(),
+    spec::<ConversationBranched>(),
+    spec::<ConversationImported>(),
+    spec::<ConversationDeleted>(),
     spec::<ReceiptRecorded>(),
 ];
 

@@ -118,15 +118,39 @@ pub struct Usage {
     /// Tokens of the answer.
     #[serde(default)]
     pub output_tokens: u64,
+    /// What they cost, in millionths of a US dollar; absent where prices are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_microusd: Option<u64>,
 }
 
 impl Usage {
+    /// Tokens as counted, without a price.
+    #[must_use]
+    pub const fn of(input_tokens: u64, output_tokens: u64) -> Self {
+        Self {
+            input_tokens,
+            output_tokens,
+            cost_microusd: None,
+        }
+    }
+
+    /// Tokens in and out together.
+    #[must_use]
+    pub const fn tokens(self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
     /// Both added up; saturates.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cost_microusd: match (self.cost_microusd, other.cost_microusd) {
+                (Some(one), Some(other)) => Some(one.saturating_add(other)),
+                (Some(known), None) | (None, Some(known)) => Some(known),
+                (None, None) => None,
+            },
         }
     }
 }

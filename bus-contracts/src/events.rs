@@ -1,13 +1,26 @@
 //! One struct per event, one file per family. A new event is a struct here and a line in
 //! [`crate::CATALOGUE`].
 
+pub mod approval;
+pub mod conversation;
 pub mod inference;
 pub mod message;
 pub mod receipt;
 pub mod tool;
 
-pub use inference::{InferenceCompleted, InferenceFailed, InferenceRequested, ModelParameters};
-pub use message::{MessageAccepted, MessageCompleted, MessageFailed, MessageSubmitted, RunCancel};
+pub use approval::{ApprovalDecided, ApprovalRequested, Decision};
+pub use conversation::{
+    ConversationBranch, ConversationBranched, ConversationConfigure, ConversationDelete,
+    ConversationDeleted, ConversationImport, ConversationImported, ConversationRename,
+    ConversationRenamed, ConversationSummarized,
+};
+pub use inference::{
+    InferenceCompleted, InferenceFailed, InferenceRequested, ModelParameters, Purpose,
+};
+pub use message::{
+    Agreement, Clarification, MessageAccepted, MessageCompleted, MessageFailed, MessageSubmitted,
+    RunCancel,
+};
 pub use receipt::ReceiptRecorded;
 pub use tool::{ToolCompleted, ToolFailed, ToolRequested};
 

@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod chat;
+pub mod conversation;
 pub mod envelope;
 pub mod error;
 pub mod events;
@@ -10,6 +11,7 @@ pub mod live;
 pub mod metadata;
 pub mod principal;
 pub mod schema;
+pub mod settings;
 pub mod timestamp;
 
 pub use catalogue::{CATALOGUE, EventSpec};
@@ -34,6 +36,8 @@ pub mod channels {
     pub const TOOLS_EXECUTE: &str = "tools.execute";
     /// What the tools returned.
     pub const TOOLS_RESULTS: &str = "tools.results";
+    /// What became of conversations as a whole; read by everybody who stores content.
+    pub const CONVERSATIONS: &str = "conversations";
     /// Proof that a durable message reached whoever had to keep it.
     pub const RECEIPTS: &str = "receipts";
 
@@ -62,6 +66,9 @@ pub mod channels {
 pub mod tables {
     /// Who may write on which channel: key `client:<name>`, value [`crate::principal::Principal`].
     pub const PRINCIPALS: &str = "control.principals";
+    /// How agents are to work: keys `global`, `org:<org>` and `user:<org>/<user>`, value
+    /// [`crate::settings::Settings`].
+    pub const SETTINGS: &str = "control.settings";
     /// Runs a person has cancelled: key is the run id, value [`crate::live::Cancelled`].
     pub const RUNS_CANCELLED: &str = "runs.cancelled";
     /// Which workers are alive: key is the worker id.

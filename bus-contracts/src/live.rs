@@ -49,6 +49,13 @@ pub enum LiveEvent {
         #[serde(default)]
         detail: Value,
     },
+    /// A tool call waits for a person; the payload of `approval.requested`.
+    Approval {
+        /// The step of the run, counted from 1.
+        step: u32,
+        /// The payload.
+        request: Value,
+    },
     /// The run ended with an answer; the payload of `message.completed`.
     Completed {
         /// The payload.
@@ -76,6 +83,7 @@ impl LiveEvent {
             Self::Snapshot { .. } => "snapshot",
             Self::Status { .. } => "status",
             Self::Tool { .. } => "tool",
+            Self::Approval { .. } => "approval",
             Self::Completed { .. } => "completed",
             Self::Failed { .. } => "failed",
         }

@@ -29,9 +29,6 @@ pub struct Metadata {
     /// The run the message belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
-    /// The branch of the conversation; 0 is the trunk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub branch: Option<u32>,
     /// The step of the run: how many model calls came before, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,

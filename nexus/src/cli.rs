@@ -1,9 +1,15 @@
 //! The command line: what can be asked of `nexus`, and how it is written.
 
+pub mod approvals;
+pub mod conversations;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+use approvals::ApprovalsArgs;
+use conversations::ConversationsArgs;
 
 /// Exit codes, for scripts.
 pub const EXIT_CODES: &str = "\
@@ -73,17 +79,23 @@ pub enum Command {
     #[command(after_help = "Examples:
   nexus ask \"What is 37 * 43?\"
   nexus ask --json \"What time is it?\" | jq -r .text
-  nexus ask --conversation 0197a5f0-… \"And in Tokyo?\"")]
+  nexus ask --conversation 0197a5f0-… \"And in Tokyo?\"
+  nexus ask --samples 3 --max-cost 0.05 \"Is 2027 prime?\"")]
     Ask(AskArgs),
     /// Talks in the terminal, with answers as they are written and every tool call
     #[command(
-        after_help = "In the chat: /new starts over, /help lists what there is, /quit ends.
+        after_help = "In the chat: /new starts over, /help lists what there is, /quit ends. Where a tool call needs a
+person, the chat asks; where nobody can be asked, it says what to run.
 
 Examples:
   nexus chat
   nexus chat --provider demo"
     )]
     Chat(ChatArgs),
+    /// Lists, shows, searches and changes conversations
+    Conversations(ConversationsArgs),
+    /// Lists tool calls that wait for a person, and decides about them
+    Approvals(ApprovalsArgs),
     /// Shows messages as they pass, on all channels
     #[command(after_help = "Reads beside whoever works; takes nothing away.
 
@@ -122,15 +134,35 @@ pub struct RunArgs {
 /// What a question may choose.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Choices {
+    /// The conversation to go on with
+    #[arg(long, value_name = "ID")]
+    pub conversation: Option<String>,
+    /// How it is answered.
+    #[command(flatten)]
+    pub preferences: Preferences,
+}
+
+/// How a question is to be answered.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Preferences {
     /// The provider, by its name in providers.yaml
     #[arg(long, value_name = "NAME")]
     pub provider: Option<String>,
     /// The model, as the provider names it
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// The conversation to go on with
-    #[arg(long, value_name = "ID")]
-    pub conversation: Option<String>,
+    /// Draws this many answers and votes on one, 1 to 9
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub samples: Option<u8>,
+    /// While the conversation answers another message: queue, interrupt or reject
+    #[arg(long, value_name = "WHAT", value_parser = ["queue", "interrupt", "reject"])]
+    pub on_busy: Option<String>,
+    /// Most model calls, one after another
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_steps: Option<u32>,
+    /// Most cost, in US dollars, such as 0.05
+    #[arg(long, value_name = "USD", value_parser = micro_usd)]
+    pub max_cost: Option<u64>,
 }
 
 /// `nexus ask`.
@@ -142,7 +174,7 @@ pub struct AskArgs {
     #[arg(long)]
     pub json: bool,
     /// How long to wait for the answer
-    #[arg(long, default_value = "120s", value_parser = duration, value_name = "TIME")]
+    #[arg(long, default_value = "120s", value_parser = patience, value_name = "TIME")]
     pub timeout: Duration,
     /// What to choose.
     #[command(flatten)]
@@ -233,6 +265,29 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("write it as section.key=value, such as http.listen=127.0.0.1:9000".to_owned()),
     }
+}
+
+/// A duration longer than nothing.
+fn patience(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("nothing can be answered in no time; write it as 30s or 10m".into()),
+        patience => Ok(patience),
+    }
+}
+
+/// Dollars as millionths of one.
+///
+/// # Errors
+/// In words, for what is no amount.
+pub fn micro_usd(text: &str) -> Result<u64, String> {
+    let bad = || "write it in dollars, such as 0.05 or 2; at least 0.000001".to_owned();
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || part.len() > 6 || !is_digits(whole) || !is_digits(part) {
+        return Err(bad());
+    }
+    let micros = format!("{whole}{part:0<6}").parse::<u64>();
+    micros.ok().filter(|micros| *micros > 0).ok_or_else(bad)
 }
 
 /// `500ms`, `30s`, `10m`, `2h`, `1d`; a bare number is seconds.

@@ -1,23 +1,20 @@
 //! Talks to a running node over HTTP, as any other program would.
 
+pub mod approvals;
+pub mod conversations;
+pub mod events;
+
 use std::time::Duration;
 
-use eventsource_stream::Eventsource;
-use futures::StreamExt;
-use nexus_contracts::live::LiveEvent;
-use nexus_entry_api::view::{Accepted, MessageView};
+use nexus_entry_api::view::{Accepted, CommandStatus, CommandView, MessageView};
 use nexus_service_kit::telemetry::install_tls;
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::exit::{Exit, Failure};
 
 /// How long a node may take to say that it is there.
 const PROBE: Duration = Duration::from_millis(500);
-
-/// How long to wait before a broken event stream is asked for again.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// How long a node may take for anything but an event stream.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,16 +25,6 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
 }
-
-/// How far a connection led.
-enum Followed {
-    ToTheEnd,
-    Broken,
-    Away,
-}
-
-/// How long a node may be away before it counts as gone.
-const RESTART: Duration = Duration::from_secs(5);
 
 impl Client {
     /// The node at this address, such as `http://127.0.0.1:8080`.
@@ -115,91 +102,41 @@ impl Client {
             .await
     }
 
-    /// Reports everything that goes on with a message until it has ended, across broken
-    /// connections.
+    /// What became of a command that is stored, once that is known.
     ///
     /// # Errors
-    /// No end before `until`, or what the node says against it.
-    pub async fn follow(
-        &self,
-        id: &str,
-        until: Instant,
-        mut report: impl FnMut(&LiveEvent) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let mut seen = 0_u64;
-        let mut away: Option<Instant> = None;
-        let follow = async {
-            loop {
-                let followed = self.follow_once(id, &mut seen, &mut report).await?;
-                if matches!(followed, Followed::ToTheEnd) {
-                    return Ok(());
-                }
-                // A node that is being restarted comes back; one that stopped does not.
-                let is_away = matches!(followed, Followed::Away);
-                away = is_away.then(|| away.unwrap_or_else(Instant::now));
-                if away.is_some_and(|since| since.elapsed() > RESTART) {
-                    return Err(self.gone(id));
-                }
-                tokio::time::sleep(AGAIN).await;
+    /// What stands against it, or that nobody has answered it yet.
+    async fn settled(&self, command: CommandView) -> Result<CommandView, Failure> {
+        let mut command = command;
+        if command.status == CommandStatus::Queued {
+            let path = format!("/v1/commands/{}?wait=30s", command.command_id);
+            let patience = PATIENCE + PATIENCE;
+            let request = self.http.get(self.url(&path)).timeout(patience);
+            command = self.read(request).await?;
+        }
+        let id = command.command_id;
+        match (command.status, &command.error) {
+            (CommandStatus::Accepted, _) => Ok(command),
+            (CommandStatus::Failed, Some(error)) => {
+                let what = format!("{} ({})", error.detail, error.code);
+                Err(Failure::failed(what))
             }
-        };
-        tokio::time::timeout_at(until, follow)
-            .await
-            .unwrap_or_else(|_elapsed| {
-                Err(
-                    Failure::new(Exit::Timeout, format!("no answer to {id} in time")).todo(
-                        format!(
-                            "It may still come: curl '{}/v1/messages/{id}?wait=60s'. `nexus \
-                             doctor`, and /readyz on the admin port, say what may hold it up",
-                            self.base
-                        ),
-                    ),
-                )
-            })
-    }
-
-    fn gone(&self, id: &str) -> Failure {
-        Failure::unreachable(format!("the node at {} is gone", self.base)).todo(format!(
-            "The question is kept. Start the node again, then: curl '{}/v1/messages/{id}?wait=60s'",
-            self.base
-        ))
-    }
-
-    /// One connection's worth of reports.
-    async fn follow_once(
-        &self,
-        id: &str,
-        seen: &mut u64,
-        report: &mut impl FnMut(&LiveEvent) -> Result<(), Failure>,
-    ) -> Result<Followed, Failure> {
-        let url = self.url(&format!("/v1/messages/{id}/events"));
-        let mut request = self.http.get(url);
-        if *seen > 0 {
-            request = request.header("last-event-id", seen.to_string());
+            (CommandStatus::Failed, None) => Err(Failure::failed("it was refused")),
+            (CommandStatus::Queued, _) => Err(Failure::new(
+                Exit::Timeout,
+                "it is stored, but nobody has answered it yet",
+            )
+            .todo(format!(
+                "It will still be done. curl '{}/v1/commands/{id}?wait=60s'; `nexus doctor` says \
+                 whether an orchestrator runs",
+                self.base
+            ))),
         }
-        let Ok(response) = request.send().await else {
-            return Ok(Followed::Away);
-        };
-        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-            return Ok(Followed::Broken);
-        }
-        let mut events = refused(response).await?.bytes_stream().eventsource();
-        while let Some(Ok(event)) = events.next().await {
-            *seen = event.id.parse().unwrap_or(*seen);
-            let Ok(event) = serde_json::from_str::<LiveEvent>(&event.data) else {
-                continue;
-            };
-            report(&event)?;
-            if event.is_final() {
-                return Ok(Followed::ToTheEnd);
-            }
-        }
-        Ok(Followed::Broken)
     }
 
     async fn read<T: serde::de::DeserializeOwned>(
         &self,
-        request: reqwest::RequestBuilder,
+        request: RequestBuilder,
     ) -> Result<T, Failure> {
         let response = request.send().await.map_err(|error| self.away(&error))?;
         refused(response)
@@ -216,6 +153,15 @@ impl Client {
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
+    }
+
+    /// An address made of segments, whatever signs a person wrote into one.
+    fn address(&self, segments: &[&str]) -> Result<reqwest::Url, Failure> {
+        let mut url = reqwest::Url::parse(&self.base).map_err(Failure::usage)?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        Ok(url)
     }
 }
 

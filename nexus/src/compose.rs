@@ -1,6 +1,7 @@
 //! Which services there are, and a node made of some of them.
 
 use nexus_service_kit::{ConfigError, ConfigSource, Service};
+use nexus_store::{Ledger, Schema};
 
 use crate::exit::Failure;
 use crate::near::nearest;
@@ -14,6 +15,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What it does, in one line.
     pub about: &'static str,
+    /// Its tables.
+    pub schema: Schema,
     make: fn(&ConfigSource) -> Result<Box<dyn Service>, ConfigError>,
 }
 
@@ -32,26 +35,31 @@ pub const SERVICES: &[Entry] = &[
     Entry {
         name: nexus_orchestrator::NAME,
         about: "owns conversations and decides",
+        schema: nexus_orchestrator::db::schema::SCHEMA,
         make: orchestrator,
     },
     Entry {
         name: nexus_provider_router::NAME,
         about: "owns every call to a model",
+        schema: Schema::new(Ledger::MIGRATIONS),
         make: router,
     },
     Entry {
         name: nexus_tool_executor::NAME,
         about: "owns every effect",
+        schema: Schema::new(Ledger::MIGRATIONS),
         make: tools,
     },
     Entry {
         name: nexus_recorder::NAME,
         about: "keeps everything that passed, to be read",
+        schema: Schema::new(nexus_recorder::migrations::MIGRATIONS),
         make: recorder,
     },
     Entry {
         name: nexus_entry_api::NAME,
         about: "REST and SSE for people and programs",
+        schema: nexus_entry_api::migrations::SCHEMA,
         make: entry_api,
     },
 ];

@@ -1,11 +1,14 @@
 //! Nexus in one binary: every service in one process, and the command line around them.
 
+pub mod approvals;
 pub mod ask;
 pub mod channels;
 pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod compose;
+pub mod conversations;
+pub mod deciding;
 pub mod doctor;
 pub mod exit;
 pub mod locate;
@@ -67,6 +70,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Run(args) => up::run(&args, &settings()?),
         Command::Ask(args) => block_on(ask::ask(&args, &settings()?, out)),
         Command::Chat(args) => block_on(chat::chat(&args, &settings()?, out)),
+        Command::Conversations(args) => {
+            block_on(conversations::conversations(&args, &settings()?, out))
+        }
+        Command::Approvals(args) => block_on(approvals::approvals(&args, &settings()?, out)),
         Command::Tail(args) => block_on(tail::tail(&args, &settings()?, out)),
         Command::Trace(args) => block_on(trace::trace(&args, &settings()?, out)),
         Command::Workers(args) => block_on(workers::workers(&args, &settings()?, out)),

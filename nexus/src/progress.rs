@@ -22,3 +22,21 @@ pub fn spinner(word: &'static str) -> ProgressBar {
     bar.enable_steady_tick(TICK);
     bar
 }
+
+/// Stands still and out of the way while a person types.
+pub fn pause(bar: &ProgressBar) {
+    bar.disable_steady_tick();
+    if !bar.is_hidden() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+        // What stands there is not taken back by hiding it.
+        anstream::eprint!("\r\u{1b}[2K");
+    }
+}
+
+/// Moves again.
+pub fn go_on(bar: &ProgressBar) {
+    if std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.enable_steady_tick(TICK);
+    }
+}

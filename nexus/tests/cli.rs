@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use nexus::cli::{Cli, Command, duration};
+use nexus::ask::message;
+use nexus::cli::{Cli, Command, duration, micro_usd};
 use nexus::exit::Failure;
 use nexus::near::nearest;
 use nexus::{compose, schema};
@@ -24,7 +25,21 @@ fn every_command_reads_and_shows_help() {
         "nexus up --bus redis://127.0.0.1:6379 --data /tmp/x",
         "nexus run orchestrator recorder --set http.listen=127.0.0.1:0",
         "nexus ask --json --timeout 5s --provider demo --conversation abc hello",
+        "nexus ask --samples 3 --on-busy interrupt --max-steps 2 --max-cost 0.05 hello",
         "nexus chat --model m --url http://127.0.0.1:1",
+        "nexus conversations list --limit 5 --json",
+        "nexus conversations show abc --url http://127.0.0.1:1",
+        "nexus conversations search two words",
+        "nexus conversations export abc",
+        "nexus conversations import -",
+        "nexus conversations rename abc title",
+        "nexus conversations branch abc 2 text --samples 3",
+        "nexus conversations delete abc --yes",
+        "nexus approvals",
+        "nexus approvals --json",
+        "nexus approvals list --url http://127.0.0.1:1",
+        "nexus approvals approve abc",
+        "nexus approvals deny abc --comment no",
         "nexus tail --corr abc --since 10m --type tool --json",
         "nexus trace abc --json",
         "nexus workers --json",
@@ -63,6 +78,11 @@ fn what_does_not_read_is_refused_with_a_hint() {
         ("nexus asl hi", "ask"),
         ("nexus ask --set http=1 hi", "section.key=value"),
         ("nexus ask --timeout soon hi", "30s"),
+        ("nexus ask --timeout 0s hi", "in no time"),
+        ("nexus ask --samples 10 hi", "1..=9"),
+        ("nexus ask --max-cost free hi", "in dollars"),
+        ("nexus ask --on-busy wait hi", "interrupt"),
+        ("nexus conversations", "list"),
         ("nexus schema x --asyncapi", "cannot be used with"),
         ("nexus run", "SERVICE"),
     ] {
@@ -85,6 +105,46 @@ fn durations_read_as_people_write_them() {
     for text in ["", "s", "-1s", "1w", "99999999999999999999s"] {
         assert!(duration(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn dollars_read_as_people_write_them() {
+    for (text, micros) in [("1", 1_000_000), ("0.05", 50_000), ("0.000001", 1)] {
+        assert_eq!(micro_usd(text), Ok(micros), "{text}");
+    }
+    for text in [
+        "",
+        "0",
+        "0.0",
+        ".5",
+        "-1",
+        "1,5",
+        "1e3",
+        "0.0000001",
+        "99999999999999999999",
+    ] {
+        assert!(micro_usd(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_chosen_is_what_is_sent() {
+    let line = "nexus ask --samples 3 --on-busy reject --max-steps 2 --max-cost 0.05 hi";
+    let Ok(Command::Ask(args)) = read(line).map(|cli| cli.command) else {
+        panic!("{line}");
+    };
+    assert_eq!(
+        message("hi", &args.choices.preferences),
+        serde_json::json!({
+            "text": "hi", "samples": 3, "on_busy": "reject",
+            "limits": { "steps": 2, "cost_microusd": 50_000 },
+        })
+    );
+    let Ok(Command::Ask(args)) = read("nexus ask hi").map(|cli| cli.command) else {
+        panic!("ask");
+    };
+    let bare = message("hi", &args.choices.preferences);
+    assert_eq!(bare, serde_json::json!({ "text": "hi" }));
 }
 
 #[test]

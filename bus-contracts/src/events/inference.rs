@@ -20,6 +20,37 @@ pub struct ModelParameters {
     pub extra: Extra,
 }
 
+impl ModelParameters {
+    /// These laid over more general ones.
+    #[must_use]
+    pub fn over(self, general: &Self) -> Self {
+        let mut extra = general.extra.clone();
+        extra.extend(self.extra);
+        Self {
+            temperature: self.temperature.or(general.temperature),
+            max_tokens: self.max_tokens.or(general.max_tokens),
+            extra,
+        }
+    }
+}
+
+/// What an answer of a model is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To answer a person.
+    #[default]
+    Answer,
+    /// To stand for older messages of a conversation.
+    Summary,
+}
+
+impl Purpose {
+    const fn is_answer(&self) -> bool {
+        matches!(self, Self::Answer)
+    }
+}
+
 /// Command: have a model answer.
 ///
 /// The envelope's id is the command's id; the result names it in `metadata.causation_id`.
@@ -40,6 +71,13 @@ pub struct InferenceRequested {
     /// Sampling.
     #[serde(default)]
     pub parameters: ModelParameters,
+    /// Whether nothing of the answer goes on the run's live stream: it is one of several, or not
+    /// for people.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
+    /// What the answer is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_answer")]
+    pub purpose: Purpose,
     /// What this version does not know.
     #[serde(flatten)]
     pub extra: Extra,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{FinishReason, Usage};
+use crate::settings::Settings;
 use crate::{ConversationId, Event, Extra, RunId, channels};
 
 /// Longest text of one message, in bytes.
@@ -20,15 +21,9 @@ pub struct MessageSubmitted {
     /// The conversation to go on with; a new one is opened when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<ConversationId>,
-    /// The provider to use for this message, by its name in `providers.yaml`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
-    /// The model to use for this message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The tools the agent may use; all enabled ones when absent, none when empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tools: Option<Vec<String>>,
+    /// For this message: `provider`, `model`, `tools` and the rest of the settings.
+    #[serde(flatten)]
+    pub settings: Settings,
     /// Free for the client; comes back with the answer.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub metadata: Extra,
@@ -61,12 +56,13 @@ impl Event for RunCancel {
     const VERSION: u32 = 1;
 }
 
-/// The message is stored; an answer or a failure will follow.
+/// What was asked on `requests.incoming` is stored. After `message.submitted` and
+/// `conversation.branch` an answer or a failure follows; anything else is done with this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageAccepted {
-    /// The run that answers it.
+    /// The run that answers it, or the one it was about.
     pub run_id: RunId,
-    /// The conversation, opened by this message where it named none.
+    /// The conversation, opened by this message where it named none, or the new one.
     pub conversation_id: ConversationId,
     /// What this version does not know.
     #[serde(flatten)]
@@ -97,9 +93,15 @@ pub struct MessageCompleted {
     pub usage: Usage,
     /// Why the model stopped.
     pub finish_reason: FinishReason,
-    /// How many model calls it took.
+    /// How many model calls it took, one after another.
     #[serde(default)]
     pub steps: u32,
+    /// How sure the model was, where several answers were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
+    /// What the person was asked for, where the answer is a question of Nexus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clarification: Option<Clarification>,
     /// What the client sent along, and what the provider says about the answer (such as
     /// `provider.demo: true`).
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
@@ -115,6 +117,25 @@ impl Event for MessageCompleted {
     const VERSION: u32 = 1;
 }
 
+/// The outcome of a vote among several answers (self-consistency, Wang et al. 2022).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Agreement {
+    /// How many answers were drawn.
+    pub samples: u8,
+    /// How many said the same as the one that was chosen. `1 - agreeing / samples` is how uncertain
+    /// the answer is.
+    pub agreeing: u8,
+}
+
+/// A tool call lacked what the tool requires, so the person is asked instead of guessing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Clarification {
+    /// The tool.
+    pub tool: String,
+    /// The argument that is missing.
+    pub argument: String,
+}
+
 /// There will be no answer, and why: the fields of RFC 9457 where they have a word.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageFailed {
@@ -125,7 +146,9 @@ pub struct MessageFailed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<ConversationId>,
     /// A stable word for programs: `bad_request`, `unknown_conversation`, `unknown_provider`,
-    /// `provider_failed`, `step_limit`, `deadline_exceeded`, `cancelled`, `poisoned`.
+    /// `unknown_run`, `unknown_approval`, `arguments_changed`, `conversation_busy`,
+    /// `provider_failed`, `step_limit`, `token_limit`, `cost_limit`, `deadline_exceeded`,
+    /// `interrupted`, `cancelled`, `poisoned`.
     pub code: String,
     /// What happened and what to do, for people.
     pub detail: String,

@@ -7,15 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::BusError;
 
-/// How much of what was acknowledged survives.
+/// How much of what was acknowledged survives. The same three words, with the same meaning, as for
+/// the databases of the services.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
-    /// Survives `kill -9`; a power cut may cost the last moments (as Redis's AOF everysec).
-    #[default]
-    Os,
-    /// Survives a power cut: one fsync per group of commits.
+    /// Everything is on disk before it is acknowledged: one fsync per group of commits.
     Always,
+    /// Survives `kill -9`; a power cut may cost the last second (as Redis's AOF everysec).
+    #[default]
+    Group,
+    /// Survives `kill -9`; a power cut may cost what the system had not written back.
+    Os,
 }
 
 /// Which backend, where.

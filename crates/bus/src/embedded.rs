@@ -357,7 +357,12 @@ impl Backend for Embedded {
 
     async fn info(&self) -> Result<ServerInfo, BusError> {
         Ok(query::server(match self.durability {
-            Durability::Os => "survives kill -9; a power cut may cost the last moments".to_owned(),
+            Durability::Group => {
+                "survives kill -9; a power cut may cost the last second".to_owned()
+            }
+            Durability::Os => {
+                "survives kill -9; a power cut may cost what was not written back".to_owned()
+            }
             Durability::Always => "survives a power cut".to_owned(),
         }))
     }

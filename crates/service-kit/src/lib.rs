@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod config;
+pub mod crash;
 pub mod telemetry;
 
 mod clock;

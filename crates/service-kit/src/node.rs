@@ -41,7 +41,7 @@ impl Node {
         services: Vec<Box<dyn Service>>,
     ) -> Result<RunningNode, NodeError> {
         config.check(|key, reason| ConfigError::invalid(key, reason))?;
-        let stores = Stores::new(&config.store)?;
+        let stores = Stores::with(config.store_config()?);
         telemetry::install_metrics();
         let http = bind(config.http.listen, "http.listen").await?;
         let admin = bind(config.admin.listen, "admin.listen").await?;
@@ -259,6 +259,7 @@ async fn ping(deps: Deps) {
             Ok(()) => component.ok(),
             Err(error) => component.failing(error.to_string()),
         }
+        deps.stores.ping().await;
         telemetry::tidy_metrics();
         let pause = tokio::time::sleep(pace.jittered(PING_EVERY));
         if deps.shutdown.run_until_cancelled(pause).await.is_none() {

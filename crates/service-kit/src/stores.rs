@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_store::{Migration, Store, StoreError, StoreUrl};
+use nexus_store::{Schema, Store, StoreConfig, StoreError, StoreUrl};
 use parking_lot::Mutex;
 
 use crate::outage::Outage;
-use crate::{Clock, Health};
+use crate::{Clock, Health, HealthHandle};
 
 /// How long a store has to come free.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -15,9 +15,9 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// Opens stores, and closes them with the node. Cheap to clone.
 #[derive(Clone)]
 pub struct Stores {
-    url: Arc<StoreUrl>,
+    config: Arc<StoreConfig>,
     health: Health,
-    open: Arc<Mutex<Vec<Store>>>,
+    open: Arc<Mutex<Vec<(Store, HealthHandle)>>>,
 }
 
 impl Stores {
@@ -26,11 +26,17 @@ impl Stores {
     /// # Errors
     /// [`StoreError::Url`] when it is none of these.
     pub fn new(url: &str) -> Result<Self, StoreError> {
-        Ok(Self {
-            url: Arc::new(url.parse()?),
+        Ok(Self::with(url.parse()?))
+    }
+
+    /// Stores opened like this.
+    #[must_use]
+    pub fn with(config: StoreConfig) -> Self {
+        Self {
+            config: Arc::new(config),
             health: Health::default(),
             open: Arc::default(),
-        })
+        }
     }
 
     /// The same, telling `health` about a database that is away.
@@ -41,7 +47,7 @@ impl Stores {
     /// The address; shown without its password.
     #[must_use]
     pub fn url(&self) -> &StoreUrl {
-        &self.url
+        &self.config.url
     }
 
     /// Opens the database of a service and brings it up to date. While the database is away this
@@ -52,16 +58,17 @@ impl Stores {
     pub async fn open(
         &self,
         service: &'static str,
-        migrations: &'static [Migration],
+        schema: impl Into<Schema>,
     ) -> Result<Store, StoreError> {
+        let schema = schema.into();
         let component = self.health.component(format!("store:{service}"));
         let what = format!("opening the database of {service}");
-        let mut outage = Outage::new(&Clock::system(), what).shown_in(component);
+        let mut outage = Outage::new(&Clock::system(), what).shown_in(component.clone());
         loop {
-            match Store::open(&self.url, service, migrations).await {
+            match Store::open(&self.config, service, schema).await {
                 Ok(store) => {
                     outage.worked();
-                    self.open.lock().push(store.clone());
+                    self.open.lock().push((store.clone(), component));
                     return Ok(store);
                 }
                 Err(error) if error.is_transient() => {
@@ -72,10 +79,21 @@ impl Stores {
         }
     }
 
+    /// Asks every store whether it answers and keeps what it is given; `/readyz` says so.
+    pub(crate) async fn ping(&self) {
+        let open = self.open.lock().clone();
+        for (store, component) in open {
+            match store.ping().await {
+                Ok(()) => component.ok(),
+                Err(error) => component.failing(error.to_string()),
+            }
+        }
+    }
+
     /// Closes what was opened; what was committed is on disk.
     pub(crate) async fn close(&self) {
         let open = std::mem::take(&mut *self.open.lock());
-        for store in open {
+        for (store, _) in open {
             let service = store.service();
             if let Err(why) = close(&store).await {
                 tracing::warn!(service, why, "a store did not close in good order");

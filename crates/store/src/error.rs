@@ -48,11 +48,75 @@ pub enum StoreError {
         #[source]
         error: DbErr,
     },
-    /// A statement under an organisation that is not bound to it: a programming error.
-    #[error("a statement under an organisation does not bind its id: {sql}")]
+    /// A statement that does not keep to the organisation it runs under: a programming error.
+    #[error("a statement does not keep to its organisation: {reason}: {sql}")]
     NotTenants {
         /// The head of the statement.
         sql: String,
+        /// What about it.
+        reason: &'static str,
+    },
+    /// Row-level security would not bind this role of `PostgreSQL`.
+    #[error(
+        "role `{role}` {what}, so row-level security does not bind it and organisations would not \
+         be kept apart. Make two roles, as an administrator: CREATE ROLE nexus_owner LOGIN PASSWORD \
+         '…'; CREATE ROLE nexus_app LOGIN PASSWORD '…'; CREATE DATABASE nexus OWNER nexus_owner; \
+         then put nexus_app into `store.url` and nexus_owner into `store.owner_url`"
+    )]
+    Privileged {
+        /// The role.
+        role: String,
+        /// What makes it unfit.
+        what: &'static str,
+    },
+    /// The role that serves could not be made.
+    #[error(
+        "role `{owner}` owns the tables and cannot make the role `{app}` that is to serve: {error}. \
+         As an administrator: CREATE ROLE {app} NOLOGIN; GRANT {app} TO {owner}; or name two roles \
+         in `store.url` and `store.owner_url`"
+    )]
+    NoAppRole {
+        /// The role of the address.
+        owner: String,
+        /// The role it needs.
+        app: String,
+        /// What the database said.
+        #[source]
+        error: DbErr,
+    },
+    /// The tables are not up to date, and this program has no address of a role that may change
+    /// that.
+    #[error(
+        "the tables of {service} ({set}) are missing or old, and the role of `store.url` does not \
+         own them: start once with `store.owner_url`"
+    )]
+    NotMigrated {
+        /// The service.
+        service: &'static str,
+        /// The set of migrations.
+        set: &'static str,
+    },
+    /// Somebody changed what keeps organisations apart.
+    #[error(
+        "`{table}` {reason}: organisations would not be kept apart. Drop what was added by hand and \
+         start once with `store.owner_url`"
+    )]
+    Unprotected {
+        /// The table or view.
+        table: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The disk took commits and then refused to keep them.
+    #[error(
+        "{file} could not be synced: {reason}; the last seconds may not survive a power cut. See to \
+         the disk, then restart"
+    )]
+    NotSynced {
+        /// The file.
+        file: String,
+        /// What the system said.
+        reason: String,
     },
     /// Values for rows that are not whole: a programming error.
     #[error("{values} values are not rows of {columns} columns")]

@@ -13,6 +13,7 @@
 //! | lease live | [`Claimed::Busy`] | same |
 //! | lease ended, class may run again | [`Claimed::Run`] | + 1 |
 //! | lease ended, [`EffectClass::AtMostOnce`] | [`Claimed::Unknown`] | same |
+//! | erased by [`Ledger::erase`] | [`Claimed::Erased`] | + 1, once |
 //! | given back by [`Ledger::release`] | [`Claimed::Run`] | + 1 |
 //!
 //! Storing a result requires the epoch of the claim and that no result is stored yet: whoever lost
@@ -24,7 +25,7 @@
 //! step. So the ledger costs little where it is busy, and nothing waits where it is not.
 
 mod batch;
-mod decide;
+pub mod decide;
 mod rows;
 
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub struct Claim {
     pub org: OrgId,
     /// The effect: the id of the command that asks for it.
     pub id: MessageId,
+    /// What it is about, for example a conversation: [`Ledger::erase`] erases its result with that.
+    pub about: Option<String>,
     /// What may happen when a claim ends without a result. The class of the first claim counts.
     pub class: EffectClass,
     /// Now.
@@ -90,6 +93,8 @@ pub enum Claimed {
         /// When their lease ends.
         until: Timestamp,
     },
+    /// What it is about was erased: do nothing, tell nobody, and be done with the command.
+    Erased,
     /// It may have been performed, nobody knows, and it must not be repeated.
     Unknown,
 }
@@ -130,12 +135,20 @@ struct Inner {
 impl Ledger {
     /// The ledger's table. Either the migrations of a store that holds nothing else, or one more
     /// set: `store.migrate("ledger", Ledger::MIGRATIONS)`.
-    pub const MIGRATIONS: &'static [Migration] = &[Migration {
-        version: 1,
-        name: "effects",
-        sqlite: include_str!("ledger/0001.sqlite.sql"),
-        postgres: include_str!("ledger/0001.postgres.sql"),
-    }];
+    pub const MIGRATIONS: &'static [Migration] = &[
+        Migration {
+            version: 1,
+            name: "effects",
+            sqlite: include_str!("ledger/0001.sqlite.sql"),
+            postgres: include_str!("ledger/0001.postgres.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "what effects are about, and erasing them",
+            sqlite: include_str!("ledger/0002.sqlite.sql"),
+            postgres: include_str!("ledger/0002.postgres.sql"),
+        },
+    ];
 
     /// The ledger in this store, which must have its table. Starts its task on the current runtime.
     #[must_use]
@@ -231,22 +244,52 @@ impl Ledger {
         .await
     }
 
+    /// Erases everything about something, for example a conversation that was deleted: results are
+    /// emptied for good, whoever is at an effect loses its claim and can store nothing, and every
+    /// claim about it from now on is answered [`Claimed::Erased`]. Gives how many effects it was.
+    ///
+    /// # Errors
+    /// When the database fails; nothing was erased then.
+    pub async fn erase(&self, org: OrgId, about: &str) -> Result<u64, StoreError> {
+        let tx = self.inner.store.begin(org).await?;
+        let tenant = tx.as_ref();
+        let erased = tenant.erasing(rows::erase(&tenant, about)).await?;
+        tx.commit().await?;
+        Ok(erased)
+    }
+
     /// Forgets the effects whose time is over and that nobody works on; gives their number.
     ///
     /// # Errors
     /// When the database fails; what was removed until then stays removed.
     pub async fn prune(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut pruned = 0;
+        for org in self.inner.store.organisations().await? {
+            pruned += self.prune_of(org, now).await?;
+        }
+        Ok(pruned)
+    }
+
+    async fn prune_of(&self, org: OrgId, now: Timestamp) -> Result<u64, StoreError> {
+        let mut pruned = 0;
         loop {
-            let tx = self.inner.store.begin_shared().await?;
-            let values = vec![Value::from(now.as_millis()), Value::from(PRUNED_AT_ONCE)];
-            let slice = tx.query(rows::PRUNE_SLICE, values).await?;
+            let tx = self.inner.store.begin(org).await?;
+            let values = |until: i64, last: i64| {
+                vec![
+                    Value::from(org.to_string()),
+                    Value::from(until),
+                    Value::from(last),
+                ]
+            };
+            let slice = values(now.as_millis(), PRUNED_AT_ONCE);
+            let slice = tx.query(rows::PRUNE_SLICE, slice).await?;
             let until: i64 = match slice.first() {
                 Some(row) => row.get("expires_at")?,
                 None => now.as_millis(),
             };
-            let values = vec![Value::from(until), Value::from(now.as_millis())];
-            let removed = tx.execute(rows::PRUNE, values).await?;
+            let removed = tx
+                .execute(rows::PRUNE, values(until, now.as_millis()))
+                .await?;
             tx.commit().await?;
             pruned += removed;
             if slice.is_empty() || removed == 0 {

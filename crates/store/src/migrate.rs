@@ -1,72 +1,145 @@
 //! Bringing tables up to date.
 
-use nexus_contracts::derive_id;
-use sea_orm::Value;
+use std::collections::HashSet;
 
-use crate::connect::schema;
-use crate::tx::SharedTx;
-use crate::{Store, StoreError, StoreKind};
+use sea_orm::{DatabaseConnection, TransactionOptions, Value};
 
-/// One step of a service's tables. Applied once, in order, and never changed once released.
-#[derive(Clone, Copy, Debug)]
-pub struct Migration {
-    /// 1, 2, 3 …
-    pub version: u32,
-    /// What it does, in a few words.
-    pub name: &'static str,
-    /// The statements on `SQLite`.
-    pub sqlite: &'static str,
-    /// The statements on `PostgreSQL`.
-    pub postgres: &'static str,
-}
+use crate::connect::{Roles, roles::quoted, schema};
+use crate::protect;
+use crate::schema::{Migration, Schema};
+use crate::session::Session;
+use crate::{StoreError, StoreKind};
 
-impl Migration {
-    fn sql(&self, kind: StoreKind) -> &'static str {
-        match kind {
-            StoreKind::Sqlite => self.sqlite,
-            StoreKind::Postgres => self.postgres,
-        }
-    }
-
-    fn hash(&self, kind: StoreKind) -> String {
-        derive_id([self.name.as_bytes(), self.sql(kind).as_bytes()]).to_string()
-    }
-}
-
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS nexus_migration (
+/// What was applied, and which organisations there are. Exempt from tenancy.
+const TABLES: &str = "CREATE TABLE IF NOT EXISTS nexus_migration (
     set_name TEXT NOT NULL,
     version BIGINT NOT NULL,
     name TEXT NOT NULL,
     hash TEXT NOT NULL,
     PRIMARY KEY (set_name, version)
-)";
+);
+CREATE TABLE IF NOT EXISTS nexus_organisation (org_id TEXT NOT NULL PRIMARY KEY)";
 
 /// Held by whoever migrates on `PostgreSQL`: replicas start at the same time. Any number that
 /// nobody else uses.
 const LOCK: i64 = 0x6e65_7875_735f_6d67;
 
-/// Applies what is missing, all in one transaction.
-pub(crate) async fn run(
-    store: &Store,
-    set: &'static str,
-    migrations: &'static [Migration],
-) -> Result<(), StoreError> {
-    let service = store.service();
-    check_numbers(service, set, migrations)?;
-    let tx = store.begin_shared().await?;
-    if store.kind() == StoreKind::Postgres {
-        tx.query("SELECT pg_advisory_xact_lock($1)", vec![Value::from(LOCK)])
-            .await?;
-        let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", schema(service));
-        tx.tx().execute_script(&schema).await?;
+/// A service's store, as far as migrating needs it.
+pub(crate) struct Target<'a> {
+    pub(crate) service: &'static str,
+    pub(crate) kind: StoreKind,
+    /// Who serves and who migrates, on `PostgreSQL`.
+    pub(crate) roles: Option<&'a Roles>,
+    /// What the service writes through.
+    pub(crate) write: &'a DatabaseConnection,
+    /// How transactions on it begin.
+    pub(crate) options: TransactionOptions,
+    /// Tables exempt from tenancy, of all sets.
+    pub(crate) exempt: &'a HashSet<&'static str>,
+}
+
+impl Target<'_> {
+    /// Applies what is missing of a set, all in one transaction, and protects what it made. Gives
+    /// the tables of organisations.
+    pub(crate) async fn run(
+        self,
+        set: &'static str,
+        wanted: Schema,
+    ) -> Result<HashSet<String>, StoreError> {
+        check_numbers(self.service, set, wanted.migrations)?;
+        let Some(roles) = self.roles else {
+            let session = Session::begin(self.write, TransactionOptions { ..self.options }).await?;
+            let is_new = protect::lists_nobody(&session).await?;
+            self.apply(&session, set, wanted.migrations).await?;
+            let tables = protect::tenants_of_sqlite(&session, self.exempt).await?;
+            if is_new {
+                protect::list(&session, &tables).await?;
+            }
+            session.commit().await?;
+            return Ok(tables);
+        };
+        if let Some(owner) = &roles.owner {
+            let pool = owner.connect().await?;
+            let migrated = self
+                .run_as_owner(&pool, roles, set, wanted.migrations)
+                .await;
+            pool.close().await?;
+            migrated?;
+        }
+        // As the role that serves: what it finds is what counts.
+        let session = Session::begin(self.write, TransactionOptions { ..self.options }).await?;
+        let schema = schema(self.service);
+        if roles.owner.is_none() {
+            self.check_complete(&session, set, wanted.migrations)
+                .await?;
+        }
+        protect::verify(&session, &schema, self.exempt).await
     }
-    tx.tx().execute_script(TABLE).await?;
-    let applied = applied(&tx, set).await?;
-    check_applied(store, set, migrations, &applied)?;
-    for migration in migrations.iter().skip(applied.len()) {
-        apply(&tx, store, set, migration).await?;
+
+    async fn run_as_owner(
+        &self,
+        pool: &DatabaseConnection,
+        roles: &Roles,
+        set: &'static str,
+        migrations: &'static [Migration],
+    ) -> Result<(), StoreError> {
+        let session = Session::begin(pool, TransactionOptions::default()).await?;
+        let lock = "SELECT pg_advisory_xact_lock($1)";
+        session.query(lock, vec![Value::from(LOCK)]).await?;
+        let schema = schema(self.service);
+        let there = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
+        // Not IF NOT EXISTS: that asks for a right the owner of the schema may not have any more.
+        if session
+            .query(there, vec![Value::from(&schema)])
+            .await?
+            .is_empty()
+        {
+            session
+                .script(&format!("CREATE SCHEMA {}", quoted(&schema)))
+                .await?;
+        }
+        self.apply(&session, set, migrations).await?;
+        protect::protect(&session, &schema, &roles.app, self.exempt).await?;
+        session.commit().await
     }
-    tx.commit().await
+
+    async fn apply(
+        &self,
+        session: &Session,
+        set: &'static str,
+        migrations: &'static [Migration],
+    ) -> Result<(), StoreError> {
+        session.script(TABLES).await?;
+        let applied = applied(session, set).await?;
+        check_applied(self, set, migrations, &applied)?;
+        if self.roles.is_some() && applied.len() < migrations.len() {
+            protect::open_to_owner(session, &schema(self.service)).await?;
+        }
+        for migration in migrations.iter().skip(applied.len()) {
+            apply(session, self, set, migration).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody else migrates: everything must have been applied.
+    async fn check_complete(
+        &self,
+        session: &Session,
+        set: &'static str,
+        migrations: &'static [Migration],
+    ) -> Result<(), StoreError> {
+        let there = "SELECT 1 WHERE to_regclass('nexus_migration') IS NOT NULL";
+        let applied = match session.query(there, Vec::new()).await?.is_empty() {
+            true => Vec::new(),
+            false => applied(session, set).await?,
+        };
+        check_applied(self, set, migrations, &applied)?;
+        if applied.len() < migrations.len() {
+            let service = self.service;
+            return Err(StoreError::NotMigrated { service, set });
+        }
+        Ok(())
+    }
 }
 
 fn check_numbers(
@@ -88,9 +161,9 @@ fn check_numbers(
 }
 
 /// Version and hash of what was applied, in order.
-async fn applied(tx: &SharedTx, set: &str) -> Result<Vec<(u32, String)>, StoreError> {
+async fn applied(session: &Session, set: &str) -> Result<Vec<(u32, String)>, StoreError> {
     let sql = "SELECT version, hash FROM nexus_migration WHERE set_name = $1 ORDER BY version";
-    let rows = tx.query(sql, vec![Value::from(set)]).await?;
+    let rows = session.query(sql, vec![Value::from(set)]).await?;
     rows.iter()
         .map(|row| {
             let version: i64 = row.get("version")?;
@@ -100,12 +173,12 @@ async fn applied(tx: &SharedTx, set: &str) -> Result<Vec<(u32, String)>, StoreEr
 }
 
 fn check_applied(
-    store: &Store,
+    target: &Target<'_>,
     set: &'static str,
     migrations: &[Migration],
     applied: &[(u32, String)],
 ) -> Result<(), StoreError> {
-    let service = store.service();
+    let service = target.service;
     let known = migrations.last().map_or(0, |migration| migration.version);
     if let Some((found, _)) = applied.last()
         && *found > known
@@ -118,7 +191,7 @@ fn check_applied(
         });
     }
     for (migration, (_, hash)) in migrations.iter().zip(applied) {
-        if *hash != migration.hash(store.kind()) {
+        if *hash != migration.hash(target.kind) {
             let Migration { version, name, .. } = *migration;
             return Err(StoreError::Drifted {
                 service,
@@ -132,14 +205,14 @@ fn check_applied(
 }
 
 async fn apply(
-    tx: &SharedTx,
-    store: &Store,
+    session: &Session,
+    target: &Target<'_>,
     set: &'static str,
     migration: &Migration,
 ) -> Result<(), StoreError> {
-    let (service, kind) = (store.service(), store.kind());
+    let (service, kind) = (target.service, target.kind);
     let Migration { version, name, .. } = *migration;
-    let applied = tx.tx().execute_script(migration.sql(kind)).await;
+    let applied = session.script(migration.sql(kind)).await;
     applied.map_err(|error| StoreError::Migration {
         service,
         version,
@@ -153,7 +226,7 @@ async fn apply(
         Value::from(migration.hash(kind)),
     ];
     let sql = "INSERT INTO nexus_migration (set_name, version, name, hash) VALUES ($1, $2, $3, $4)";
-    tx.execute(sql, values).await?;
+    session.execute(sql, values).await?;
     tracing::info!(service, set, version, name, "migrated");
     Ok(())
 }

@@ -1,19 +1,21 @@
 //! The store of one service.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nexus_contracts::OrgId;
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::connect::{self, Pools};
-use crate::migrate::{self, Migration};
+use crate::guard::Guard;
+use crate::migrate::Target;
+use crate::schema::Schema;
+use crate::session::Session;
 use crate::tx::{SharedTx, TenantTx, Tx};
-use crate::{StoreError, StoreUrl};
+use crate::upkeep::Upkeep;
+use crate::{StoreConfig, StoreError, StoreUrl};
 
 /// Which database a store is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,11 @@ struct Inner {
     service: &'static str,
     kind: StoreKind,
     pools: Pools,
+    guard: Arc<Guard>,
+    /// Of a file.
+    upkeep: Option<Arc<Upkeep>>,
+    /// Tables exempt from tenancy, of all sets so far.
+    exempt: Mutex<HashSet<&'static str>>,
     /// Transactions that are being begun. See [`Store::begin_on`].
     beginning: Mutex<JoinSet<()>>,
 }
@@ -42,30 +49,37 @@ struct Inner {
 const OWN: &str = "own";
 
 impl Store {
-    /// Opens the database of a service and brings its tables up to date.
+    /// Opens the database of a service, brings its tables up to date and protects them.
     ///
     /// # Errors
-    /// When the database cannot be reached, was written by a newer program, or a migration fails.
+    /// When the database cannot be reached, was written by a newer program, a migration fails, or
+    /// the roles of `PostgreSQL` would not keep organisations apart.
     pub async fn open(
-        url: &StoreUrl,
+        config: &StoreConfig,
         service: &'static str,
-        migrations: &'static [Migration],
+        schema: impl Into<Schema>,
     ) -> Result<Self, StoreError> {
-        let pools = connect::open(url, service).await?;
-        let kind = match url {
+        let pools = connect::open(config, service).await?;
+        let kind = match &config.url {
             StoreUrl::Postgres(_) => StoreKind::Postgres,
             StoreUrl::Folder(_) | StoreUrl::Memory => StoreKind::Sqlite,
         };
-        let beginning = Mutex::new(JoinSet::new());
+        let upkeep = pools.file.as_deref().map(|file| {
+            let writer = pools.write.get_sqlite_connection_pool();
+            Arc::new(Upkeep::start(file, config.durability, writer))
+        });
         let store = Self {
             inner: Arc::new(Inner {
                 service,
                 kind,
+                guard: Arc::default(),
+                upkeep,
                 pools,
-                beginning,
+                exempt: Mutex::default(),
+                beginning: Mutex::default(),
             }),
         };
-        store.migrate(OWN, migrations).await?;
+        store.migrate(OWN, schema).await?;
         Ok(store)
     }
 
@@ -77,9 +91,25 @@ impl Store {
     pub async fn migrate(
         &self,
         set: &'static str,
-        migrations: &'static [Migration],
+        schema: impl Into<Schema>,
     ) -> Result<(), StoreError> {
-        migrate::run(self, set, migrations).await
+        let (schema, inner) = (schema.into(), &self.inner);
+        let exempt = {
+            let mut exempt = inner.exempt.lock().unwrap_or_else(PoisonError::into_inner);
+            exempt.extend(schema.exempt);
+            exempt.clone()
+        };
+        let target = Target {
+            service: inner.service,
+            kind: inner.kind,
+            roles: inner.pools.roles.as_ref(),
+            write: &inner.pools.write,
+            options: self.options(&inner.pools.write),
+            exempt: &exempt,
+        };
+        let tenants = target.run(set, schema).await?;
+        inner.guard.protect(tenants);
+        Ok(())
     }
 
     /// Which database this is.
@@ -133,12 +163,37 @@ impl Store {
         Ok(SharedTx::new(self.begin_on(&self.inner.pools.read).await?))
     }
 
-    /// Whether the database answers.
+    /// Every organisation that has ever had a row here: what maintenance over all of them goes
+    /// through, one after the other.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn organisations(&self) -> Result<Vec<OrgId>, StoreError> {
+        let tx = self.read_shared().await?;
+        let sql = "SELECT org_id FROM nexus_organisation ORDER BY org_id";
+        let rows = tx.query(sql, Vec::new()).await?;
+        let mut orgs = Vec::with_capacity(rows.len());
+        for row in rows {
+            let org: String = row.get("org_id")?;
+            match org.parse() {
+                Ok(org) => orgs.push(org),
+                // A row nobody of ours wrote.
+                Err(error) => tracing::warn!(org, %error, "not the id of an organisation"),
+            }
+        }
+        Ok(orgs)
+    }
+
+    /// Whether the database answers and keeps what it is given.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.inner.pools.read.ping().await?)
+        self.inner.pools.read.ping().await?;
+        match &self.inner.upkeep {
+            Some(upkeep) => upkeep.check(),
+            None => Ok(()),
+        }
     }
 
     /// Closes all connections once they are free. Whoever asks later gets [`StoreError::Closed`].
@@ -160,7 +215,7 @@ impl Store {
         let (pool, options) = (pool.clone(), self.options(pool));
         let begin = async move {
             // With the caller gone the transaction is dropped here, which rolls it back.
-            let _ = begun.send(begin_twice(&pool, options).await);
+            let _ = begun.send(Session::begin(&pool, options).await);
         };
         {
             let mut tasks = self
@@ -171,8 +226,13 @@ impl Store {
             while tasks.try_join_next().is_some() {}
             tasks.spawn(begin);
         }
-        let transaction = result.await.map_err(|_gone| StoreError::Closed)??;
-        Ok(Tx::new(transaction))
+        let session = result.await.map_err(|_gone| StoreError::Closed)??;
+        let inner = &self.inner;
+        Ok(Tx::new(
+            session,
+            Arc::clone(&inner.guard),
+            inner.upkeep.clone(),
+        ))
     }
 
     fn options(&self, pool: &DatabaseConnection) -> TransactionOptions {
@@ -184,36 +244,4 @@ impl Store {
             ..TransactionOptions::default()
         }
     }
-}
-
-/// Tries a second time when the connection turns out to be broken: connections are not tested when
-/// they are taken from the pool, and a server that restarted breaks all of them.
-async fn begin_twice(
-    pool: &DatabaseConnection,
-    options: TransactionOptions,
-) -> Result<DatabaseTransaction, StoreError> {
-    let again = TransactionOptions { ..options };
-    let begun = match pool
-        .begin_with_options(options)
-        .await
-        .map_err(StoreError::from)
-    {
-        Err(StoreError::Unavailable(_)) => pool
-            .begin_with_options(again)
-            .await
-            .map_err(StoreError::from),
-        begun => begun,
-    };
-    begun.map_err(|error| match error {
-        // Nobody else holds a connection: there is none to be had.
-        StoreError::Busy(error) if has_no_connection(pool) => StoreError::Unavailable(error),
-        error => error,
-    })
-}
-
-/// The pool of a server that is away tries again until its patience ends, and then says no more
-/// than that it ended.
-fn has_no_connection(pool: &DatabaseConnection) -> bool {
-    pool.get_database_backend() == DbBackend::Postgres
-        && pool.get_postgres_connection_pool().size() == 0
 }

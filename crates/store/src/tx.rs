@@ -1,72 +1,177 @@
 //! Transactions: under one organisation, or shared by many.
 
+use std::sync::Arc;
+
 use nexus_contracts::OrgId;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, Value};
+use sea_orm::{DbBackend, Value};
+use tokio::sync::Mutex;
 
+use crate::StoreError;
+use crate::guard::Guard;
 use crate::rows::statements;
-use crate::{StoreError, TryGetable};
+use crate::session::{Row, Session};
+use crate::upkeep::Upkeep;
 
-/// What both kinds of transaction do with statements.
+/// What all kinds of transaction do with statements.
 pub(crate) struct Tx {
-    inner: DatabaseTransaction,
-    backend: DbBackend,
+    session: Session,
+    guard: Arc<Guard>,
+    /// Told about commits.
+    upkeep: Option<Arc<Upkeep>>,
+    /// Held over a statement and what must come right before it.
+    state: Mutex<State>,
 }
 
+struct State {
+    /// Whose rows the connection sees now.
+    scope: Scope,
+    /// Organisations this transaction has listed.
+    listed: Vec<OrgId>,
+    /// Something was erased.
+    erases: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Of(Option<OrgId>),
+    /// A change was given up half-way.
+    Unknown,
+}
+
+/// For this transaction alone: after it, the connection is nobody's again.
+const ENTER: &str = "SELECT set_config('app.org_id', $1, true)";
+const LIST: &str = "INSERT INTO nexus_organisation (org_id) VALUES ($1) ON CONFLICT DO NOTHING";
+
 impl Tx {
-    pub(crate) fn new(inner: DatabaseTransaction) -> Self {
-        let backend = inner.get_database_backend();
-        Self { inner, backend }
+    pub(crate) fn new(session: Session, guard: Arc<Guard>, upkeep: Option<Arc<Upkeep>>) -> Self {
+        let state = State {
+            scope: Scope::Of(None),
+            listed: Vec::new(),
+            erases: false,
+        };
+        Self {
+            session,
+            guard,
+            upkeep,
+            state: Mutex::new(state),
+        }
     }
 
-    pub(crate) const fn backend(&self) -> DbBackend {
-        self.backend
+    async fn execute(
+        &self,
+        tenant: Option<&Tenant>,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        let _state = self.prepare(tenant, sql, &values).await?;
+        self.session.execute(sql, values).await
     }
 
-    async fn execute(&self, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
-        let statement = Statement::from_sql_and_values(self.backend, sql, values);
-        Ok(self.inner.execute_raw(statement).await?.rows_affected())
+    async fn query(
+        &self,
+        tenant: Option<&Tenant>,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let _state = self.prepare(tenant, sql, &values).await?;
+        self.session.query(sql, values).await
     }
 
-    async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let statement = Statement::from_sql_and_values(self.backend, sql, values);
-        let rows = self.inner.query_all_raw(statement).await?;
-        Ok(rows.into_iter().map(Row).collect())
+    async fn execute_rows(
+        &self,
+        tenant: Option<&Tenant>,
+        text: (&str, &str),
+        columns: usize,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        for (sql, values) in statements(self.session.backend(), text, columns, values)? {
+            changed += self.execute(tenant, &sql, values).await?;
+        }
+        Ok(changed)
     }
 
-    /// Several statements without values in one text.
-    pub(crate) async fn execute_script(&self, sql: &str) -> Result<(), StoreError> {
-        self.inner.execute_unprepared(sql).await?;
+    /// Checks a statement and makes the connection that of its organisation. What is given back is
+    /// held while the statement runs, so that no other comes in between.
+    async fn prepare(
+        &self,
+        tenant: Option<&Tenant>,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<tokio::sync::MutexGuard<'_, State>, StoreError> {
+        let adds = self
+            .guard
+            .check(tenant.map(|tenant| tenant.text.as_str()), sql, values)?;
+        let mut state = self.state.lock().await;
+        self.enter(&mut state, tenant).await?;
+        if let Some(tenant) = tenant
+            && adds
+            && !self.guard.is_listed(tenant.org)
+            && !state.listed.contains(&tenant.org)
+        {
+            self.session
+                .execute(LIST, vec![Value::from(&tenant.text)])
+                .await?;
+            state.listed.push(tenant.org);
+        }
+        Ok(state)
+    }
+
+    async fn enter(&self, state: &mut State, tenant: Option<&Tenant>) -> Result<(), StoreError> {
+        let wanted = Scope::Of(tenant.map(|tenant| tenant.org));
+        if self.session.backend() != DbBackend::Postgres || state.scope == wanted {
+            return Ok(());
+        }
+        state.scope = Scope::Unknown;
+        let org = tenant.map_or("", |tenant| tenant.text.as_str());
+        self.session.query(ENTER, vec![Value::from(org)]).await?;
+        state.scope = wanted;
+        Ok(())
+    }
+
+    async fn secure_delete(&self, mode: &str) -> Result<(), StoreError> {
+        if self.session.backend() == DbBackend::Sqlite {
+            let sql = format!("PRAGMA secure_delete = {mode}");
+            self.session.query(&sql, Vec::new()).await?;
+        }
         Ok(())
     }
 
     async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.inner.commit().await?)
+        self.session.commit().await?;
+        let state = self.state.into_inner();
+        self.guard.list(state.listed);
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.committed();
+            if state.erases {
+                upkeep.erased();
+            }
+        }
+        Ok(())
     }
 }
 
-/// One row of an answer.
-#[derive(Debug)]
-pub struct Row(QueryResult);
+/// An organisation, and its id as columns hold it.
+#[derive(Clone)]
+struct Tenant {
+    org: OrgId,
+    text: String,
+}
 
-impl Row {
-    /// The value of a column. `Option` reads a null.
-    ///
-    /// # Errors
-    /// [`StoreError::Column`] when there is no such column, it is null, or it holds another type.
-    pub fn get<T: TryGetable>(&self, column: &str) -> Result<T, StoreError> {
-        self.0
-            .try_get_by(column)
-            .map_err(|error| StoreError::Column {
-                column: column.to_owned(),
-                error,
-            })
+impl Tenant {
+    fn new(org: OrgId) -> Self {
+        Self {
+            org,
+            text: org.to_string(),
+        }
     }
 }
 
 /// A transaction under one organisation. Dropping it rolls it back.
 ///
-/// Every statement must bind the organisation's id: `… WHERE org_id = $1 …`, or a row that carries
-/// it. One that does not is refused, so that a forgotten condition is an error and not a leak.
+/// Every table of organisations must be tied to this one: `… WHERE org_id = $1 …`, or a row that
+/// carries it. A statement that does not is refused, so that a forgotten condition is an error and
+/// not a leak; on `PostgreSQL` row-level security stands behind that.
 pub struct TenantTx {
     tx: Tx,
     tenant: Tenant,
@@ -98,10 +203,9 @@ impl TenantTx {
     /// Runs a statement; gives the number of rows it changed.
     ///
     /// # Errors
-    /// When it does not bind the organisation or the database refuses it.
+    /// When it does not keep to the organisation or the database refuses it.
     pub async fn execute(&self, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
-        self.tenant.check(sql, &values)?;
-        self.tx.execute(sql, values).await
+        self.tx.execute(Some(&self.tenant), sql, values).await
     }
 
     /// Runs `{before} ($1,$2),($3,$4)… {after}` over all rows, in as many statements as it takes;
@@ -116,8 +220,9 @@ impl TenantTx {
         columns: usize,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
-        self.as_ref()
-            .execute_rows(before, after, columns, values)
+        let tenant = Some(&self.tenant);
+        self.tx
+            .execute_rows(tenant, (before, after), columns, values)
             .await
     }
 
@@ -126,8 +231,7 @@ impl TenantTx {
     /// # Errors
     /// As [`TenantTx::execute`].
     pub async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        self.tenant.check(sql, &values)?;
-        self.tx.query(sql, values).await
+        self.tx.query(Some(&self.tenant), sql, values).await
     }
 
     /// Makes everything durable.
@@ -143,7 +247,7 @@ impl TenantTx {
 /// A transaction over many organisations in one commit. Dropping it rolls it back.
 ///
 /// Tables that belong to organisations are reached through [`SharedTx::tenant`]; those exempt from
-/// tenancy (dispatch, ledger) directly.
+/// tenancy directly.
 pub struct SharedTx {
     tx: Tx,
 }
@@ -151,10 +255,6 @@ pub struct SharedTx {
 impl SharedTx {
     pub(crate) const fn new(tx: Tx) -> Self {
         Self { tx }
-    }
-
-    pub(crate) const fn tx(&self) -> &Tx {
-        &self.tx
     }
 
     /// This transaction under an organisation.
@@ -166,12 +266,12 @@ impl SharedTx {
         }
     }
 
-    /// Runs a statement on a table exempt from tenancy; gives the number of rows it changed.
+    /// Runs a statement on tables exempt from tenancy; gives the number of rows it changed.
     ///
     /// # Errors
-    /// When the database refuses it.
+    /// When it names a table of organisations or the database refuses it.
     pub async fn execute(&self, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
-        self.tx.execute(sql, values).await
+        self.tx.execute(None, sql, values).await
     }
 
     /// As [`TenantTx::execute_rows`], on a table exempt from tenancy.
@@ -185,19 +285,17 @@ impl SharedTx {
         columns: usize,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
-        let mut changed = 0;
-        for (sql, values) in statements(self.tx.backend(), (before, after), columns, values)? {
-            changed += self.tx.execute(&sql, values).await?;
-        }
-        Ok(changed)
+        self.tx
+            .execute_rows(None, (before, after), columns, values)
+            .await
     }
 
-    /// Runs a query on a table exempt from tenancy; gives all rows.
+    /// Runs a query on tables exempt from tenancy; gives all rows.
     ///
     /// # Errors
-    /// When the database refuses it.
+    /// As [`SharedTx::execute`].
     pub async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        self.tx.query(sql, values).await
+        self.tx.query(None, sql, values).await
     }
 
     /// Makes everything durable.
@@ -222,13 +320,16 @@ impl TenantRef<'_> {
         self.tenant.org
     }
 
+    pub(crate) const fn backend(&self) -> DbBackend {
+        self.tx.session.backend()
+    }
+
     /// As [`TenantTx::execute`].
     ///
     /// # Errors
     /// As there.
     pub async fn execute(&self, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
-        self.tenant.check(sql, &values)?;
-        self.tx.execute(sql, values).await
+        self.tx.execute(Some(&self.tenant), sql, values).await
     }
 
     /// As [`TenantTx::execute_rows`].
@@ -242,11 +343,32 @@ impl TenantRef<'_> {
         columns: usize,
         values: Vec<Value>,
     ) -> Result<u64, StoreError> {
-        let mut changed = 0;
-        for (sql, values) in statements(self.tx.backend(), (before, after), columns, values)? {
-            changed += self.execute(&sql, values).await?;
-        }
-        Ok(changed)
+        let tenant = Some(&self.tenant);
+        self.tx
+            .execute_rows(tenant, (before, after), columns, values)
+            .await
+    }
+
+    /// Locks a table. Nothing but the store's own statements locks.
+    pub(crate) async fn lock(&self, statement: &str) -> Result<(), StoreError> {
+        self.tx.session.script(statement).await
+    }
+
+    /// Deletes for good: what `work` removes or empties is overwritten in the file of `SQLite`, not
+    /// only marked as free, and its log is written back soon after the commit. On `PostgreSQL`
+    /// vacuum does that later.
+    ///
+    /// # Errors
+    /// What `work` says, or when the database refuses; roll back then.
+    pub async fn erasing<T, E: From<StoreError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.tx.secure_delete("ON").await?;
+        let done = work.await?;
+        self.tx.secure_delete("FAST").await?;
+        self.tx.state.lock().await.erases = true;
+        Ok(done)
     }
 
     /// As [`TenantTx::query`].
@@ -254,37 +376,6 @@ impl TenantRef<'_> {
     /// # Errors
     /// As there.
     pub async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        self.tenant.check(sql, &values)?;
-        self.tx.query(sql, values).await
-    }
-}
-
-/// An organisation, and its id as columns hold it.
-#[derive(Clone)]
-struct Tenant {
-    org: OrgId,
-    text: String,
-}
-
-/// How much of a refused statement an error shows.
-const SHOWN: usize = 120;
-
-impl Tenant {
-    fn new(org: OrgId) -> Self {
-        Self {
-            org,
-            text: org.to_string(),
-        }
-    }
-
-    fn check(&self, sql: &str, values: &[Value]) -> Result<(), StoreError> {
-        let is_ours =
-            |value: &Value| matches!(value, Value::String(Some(text)) if *text == self.text);
-        if values.iter().any(is_ours) {
-            return Ok(());
-        }
-        Err(StoreError::NotTenants {
-            sql: sql.chars().take(SHOWN).collect(),
-        })
+        self.tx.query(Some(&self.tenant), sql, values).await
     }
 }

@@ -1,16 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+pub mod loss;
 pub mod nats;
 pub mod openai;
-mod ports;
+pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 mod server;
 mod wait;
 
 pub use nats::{NatsServer, nats, nats_with};
-pub use postgres::{PgServer, postgres};
+pub use postgres::{PgRoles, PgServer, postgres, postgres_with};
 pub use process::{Signal, Spawn, Spawned};
 pub use redis::{RedisServer, redis, redis_with};
 pub use server::prefix;

@@ -16,7 +16,7 @@ const TRIES: usize = 200;
 ///
 /// # Errors
 /// When no port of two hundred tried is free.
-pub(crate) fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     for _ in 0..TRIES {
         let [.., high, low] = Uuid::now_v7().into_bytes();
         let port = RANGE.start + u16::from_be_bytes([high, low]) % (RANGE.end - RANGE.start);

@@ -21,10 +21,21 @@ const TEMPLATE: &str = "postgres-template-1";
 /// # Errors
 /// When `PostgreSQL` is not installed or does not start.
 pub async fn postgres() -> Result<PgServer> {
+    postgres_with(&[]).await
+}
+
+/// As [`postgres()`], with other settings, for example `["fsync=on"]`. They stay in force when the
+/// server is started again.
+///
+/// # Errors
+/// As [`postgres()`].
+pub async fn postgres_with(settings: &[&str]) -> Result<PgServer> {
+    let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
     let (kind, dir) = tokio::task::spawn_blocking(|| {
         let kind = Postgres {
             programs: programs()?,
             user: unprivileged_user()?,
+            settings,
         };
         let dir = kind.fresh_data_folder()?;
         anyhow::Ok((kind, dir))
@@ -40,7 +51,7 @@ impl PgServer {
     /// The database `postgres`, as the superuser of that name.
     #[must_use]
     pub fn url(&self) -> String {
-        self.url_of("postgres")
+        self.url_of("postgres", "postgres")
     }
 
     /// The port it listens on, the same for its whole life.
@@ -49,18 +60,39 @@ impl PgServer {
         self.0.port()
     }
 
-    fn url_of(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port())
+    fn url_of(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port())
     }
 
-    /// A new empty database; gives its URL.
+    /// A new empty database of a role of its own, which is no superuser and may make roles, as on
+    /// a developer's machine; gives its URL.
     ///
     /// # Errors
     /// When the server refuses.
     pub async fn fresh_database(&self) -> Result<String> {
         let name = prefix();
-        self.psql(&format!("CREATE DATABASE {name}")).await?;
-        Ok(self.url_of(&name))
+        let roles = format!("CREATE ROLE {name} LOGIN CREATEROLE");
+        self.run(&self.url(), &[&roles, &create(&name, &name)])
+            .await?;
+        Ok(self.url_of(&name, &name))
+    }
+
+    /// A new empty database with two roles, as in production: one owns what is in it, the other
+    /// may not make anything.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn fresh_database_with_roles(&self) -> Result<PgRoles> {
+        let name = prefix();
+        let (owner, app) = (format!("{name}_owner"), format!("{name}_app"));
+        let roles = format!("CREATE ROLE {owner} LOGIN; CREATE ROLE {app} LOGIN");
+        self.run(&self.url(), &[&roles, &create(&name, &owner)])
+            .await?;
+        Ok(PgRoles {
+            owner: self.url_of(&owner, &name),
+            app: self.url_of(&app, &name),
+            superuser: self.url_of("postgres", &name),
+        })
     }
 
     /// Runs SQL as the superuser, in the database `postgres`, and gives what `psql -At` prints.
@@ -68,15 +100,25 @@ impl PgServer {
     /// # Errors
     /// When the server refuses it; with what it said.
     pub async fn psql(&self, sql: &str) -> Result<String> {
-        let url = self.url();
-        let psql = self.0.kind().programs.join("psql");
-        let sql = sql.to_owned();
-        tokio::task::spawn_blocking(move || {
-            let mut command = Command::new(psql);
-            command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &url, "-c", &sql]);
-            run(&mut command)
-        })
-        .await?
+        self.run(&self.url(), &[sql]).await
+    }
+
+    /// The same as the role and in the database of a URL.
+    ///
+    /// # Errors
+    /// As [`PgServer::psql`].
+    pub async fn psql_at(&self, url: &str, sql: &str) -> Result<String> {
+        self.run(url, &[sql]).await
+    }
+
+    /// Each text in a transaction of its own.
+    async fn run(&self, url: &str, texts: &[&str]) -> Result<String> {
+        let mut command = Command::new(self.0.kind().programs.join("psql"));
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", url]);
+        for text in texts {
+            command.args(["-c", text]);
+        }
+        tokio::task::spawn_blocking(move || run(&mut command)).await?
     }
 
     /// Stops it at once, without checkpoint, and starts it again with its data.
@@ -106,9 +148,26 @@ impl PgServer {
     }
 }
 
+/// A database, as its roles reach it.
+#[derive(Clone, Debug)]
+pub struct PgRoles {
+    /// As the role that owns it.
+    pub owner: String,
+    /// As a role that may log in and nothing else.
+    pub app: String,
+    /// As the superuser.
+    pub superuser: String,
+}
+
+fn create(database: &str, owner: &str) -> String {
+    format!("CREATE DATABASE {database} OWNER {owner}")
+}
+
 pub(crate) struct Postgres {
     programs: PathBuf,
     user: Option<User>,
+    /// `name=value`; the last of a name counts.
+    settings: Vec<String>,
 }
 
 impl Kind for Postgres {
@@ -123,14 +182,18 @@ impl Kind for Postgres {
             .user(self.user)
             // Its children are in groups of their own: it must be asked to take them along.
             .on_drop(Signal::Quit);
-        for setting in [
+        let usual = [
             "fsync=off",
             "full_page_writes=off",
             "shared_buffers=32MB",
             "max_connections=100",
             "autovacuum=off",
             "logging_collector=off",
-        ] {
+        ];
+        for setting in usual
+            .into_iter()
+            .chain(self.settings.iter().map(String::as_str))
+        {
             spawn = spawn.args(["-c", setting]);
         }
         spawn

@@ -98,6 +98,21 @@ async fn postgres_gives_fresh_databases_and_survives_a_crash() -> Result<()> {
 }
 
 #[tokio::test]
+async fn postgres_gives_roles_that_are_no_superusers() -> Result<()> {
+    let postgres = nexus_testkit::postgres().await?;
+    let roles = postgres.fresh_database_with_roles().await?;
+    let alone = postgres.fresh_database().await?;
+    for url in [&roles.owner, &roles.app, &alone] {
+        let sql = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user";
+        ensure!(postgres.psql_at(url, sql).await? == "f", "{url}");
+    }
+    let make = "CREATE SCHEMA mine";
+    ensure!(postgres.psql_at(&roles.app, make).await.is_err());
+    postgres.psql_at(&roles.owner, make).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_dropped_server_leaves_no_process_and_no_folder() -> Result<()> {
     let postgres = nexus_testkit::postgres().await?;
     let pids = postgres.psql("SELECT pid FROM pg_stat_activity").await?;

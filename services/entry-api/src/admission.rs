@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nexus_contracts::{ConversationId, OrgId, RunId};
+use nexus_contracts::{ConversationId, OrgId, RunId, UserId};
 
 use crate::submission::Submission;
 
@@ -15,8 +15,8 @@ pub enum Admission {
     Repeated,
     /// The idempotency key belongs to another body.
     KeyReused,
-    /// The organisation has no such conversation.
-    UnknownConversation,
+    /// The conversation was erased.
+    Erased,
 }
 
 /// What the store knows of the messages and conversations in question.
@@ -24,11 +24,12 @@ pub enum Admission {
 pub struct Facts {
     /// Fingerprints of the messages that were taken before.
     pub taken: BTreeMap<(OrgId, RunId), Vec<u8>>,
-    /// Conversations that exist.
-    pub conversations: BTreeSet<(OrgId, ConversationId)>,
+    /// Conversations that were erased, and whose they were. To anyone else they look like those
+    /// that never existed: the orchestrator says so.
+    pub erased: BTreeSet<(OrgId, UserId, ConversationId)>,
 }
 
-/// Decides on each, in order; what one opens or takes, the next one sees.
+/// Decides on each, in order; what one takes, the next one sees.
 #[must_use]
 pub fn decide<'a>(
     batch: impl IntoIterator<Item = &'a Submission>,
@@ -52,11 +53,15 @@ fn decide_one(submission: &Submission, facts: &mut Facts) -> Admission {
             Admission::KeyReused
         };
     }
-    let conversation = (submission.org, submission.conversation);
-    if submission.opens {
-        facts.conversations.insert(conversation);
-    } else if !facts.conversations.contains(&conversation) {
-        return Admission::UnknownConversation;
+    let mut about = [Some(submission.conversation), submission.parent]
+        .into_iter()
+        .flatten();
+    if about.any(|id| {
+        facts
+            .erased
+            .contains(&(submission.org, submission.user, id))
+    }) {
+        return Admission::Erased;
     }
     if submission.keyed {
         facts.taken.insert(place, submission.fingerprint());

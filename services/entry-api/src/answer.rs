@@ -1,15 +1,19 @@
-//! What the orchestrator said about a message, read from its envelope.
+//! What the orchestrator said, read from its envelope. Pure.
 
 use bytes::Bytes;
-use nexus_contracts::events::{MessageAccepted, MessageCompleted, MessageFailed};
-use nexus_contracts::{ContractError, Envelope, Event, MessageId, OrgId, RunId, channels};
+use nexus_contracts::events::{
+    ApprovalRequested, MessageAccepted, MessageCompleted, MessageFailed,
+};
+use nexus_contracts::{
+    ContractError, Envelope, Event, MessageId, OrgId, RunId, Timestamp, channels,
+};
 
-use crate::outbox::{Key, Kind};
+use crate::outbox::Key;
 
 /// The name of this adapter on the bus.
 pub const ADAPTER: &str = "api";
 
-/// The run that a message of this adapter starts.
+/// The run that a message of this adapter starts, or would start: every message is known by it.
 #[must_use]
 pub fn run_of(org: OrgId, message: &MessageId) -> RunId {
     RunId::of(org, &channels::incoming(ADAPTER), message)
@@ -22,12 +26,14 @@ pub fn cancel_id(org: OrgId, run: RunId) -> MessageId {
     MessageId::from(nexus_contracts::derive_id(parts))
 }
 
-/// How a run ended.
+/// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With an answer.
+    /// It was taken. The end only of what starts no run.
+    Accepted,
+    /// Its run ended with an answer.
     Completed,
-    /// Without one.
+    /// It was refused, or its run ended without an answer.
     Failed,
 }
 
@@ -36,6 +42,7 @@ impl Ending {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Accepted => "accepted",
             Self::Completed => "completed",
             Self::Failed => "failed",
         }
@@ -45,6 +52,7 @@ impl Ending {
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word {
+            "accepted" => Some(Self::Accepted),
             "completed" => Some(Self::Completed),
             "failed" => Some(Self::Failed),
             _ => None,
@@ -52,7 +60,7 @@ impl Ending {
     }
 }
 
-/// The end of a run, as it is kept.
+/// What became of a message, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Final {
     /// How it ended.
@@ -66,31 +74,74 @@ pub struct Final {
 pub struct Answer {
     /// The organisation.
     pub org: OrgId,
-    /// The run it is about.
+    /// The message it answers, by the run that one starts or would start.
     pub run: RunId,
     /// The answer's own id; receipts name it.
     pub id: MessageId,
-    /// The event it answers, where that is known.
-    pub of: Option<Kind>,
-    /// The end of the run, unless it was only accepted.
-    pub last: Option<Final>,
-    /// Whether its publisher repeats it until it is confirmed.
-    pub wants_receipt: bool,
+    /// What it says.
+    pub says: Final,
 }
 
-impl Answer {
-    /// The events of the outbox that need not be published any more.
+/// A tool call that waits for a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The organisation.
+    pub org: OrgId,
+    /// The event's own id; receipts name it.
+    pub id: MessageId,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// What is asked.
+    pub request: ApprovalRequested,
+}
+
+/// What the orchestrator said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// What became of a message.
+    Answer(Answer),
+    /// A person is asked.
+    Asked(Box<Asked>),
+}
+
+impl Heard {
+    /// The organisation.
     #[must_use]
-    pub fn settles(&self) -> Vec<Key> {
-        let key = |kind| Key {
-            org: self.org,
-            run: self.run,
-            kind,
-        };
-        match (&self.last, self.of) {
-            (Some(_), _) => vec![key(Kind::Message), key(Kind::Cancel)],
-            (None, Some(kind)) => vec![key(kind)],
-            (None, None) => vec![key(Kind::Message)],
+    pub const fn org(&self) -> OrgId {
+        match self {
+            Self::Answer(answer) => answer.org,
+            Self::Asked(asked) => asked.org,
+        }
+    }
+
+    /// The run there is news of.
+    #[must_use]
+    pub const fn run(&self) -> RunId {
+        match self {
+            Self::Answer(answer) => answer.run,
+            Self::Asked(asked) => asked.request.run_id,
+        }
+    }
+
+    /// The message that is not published any more because of this.
+    #[must_use]
+    pub const fn settles(&self) -> Option<Key> {
+        match self {
+            Self::Answer(Answer { org, run, .. }) => Some(Key {
+                org: *org,
+                run: *run,
+            }),
+            Self::Asked(_) => None,
+        }
+    }
+
+    /// Its id, where its publisher repeats it until it is confirmed.
+    #[must_use]
+    pub fn wants_receipt(&self) -> Option<&MessageId> {
+        match self {
+            Self::Answer(answer) if answer.says.ending == Ending::Accepted => None,
+            Self::Answer(answer) => Some(&answer.id),
+            Self::Asked(asked) => Some(&asked.id),
         }
     }
 }
@@ -112,51 +163,44 @@ pub enum Unusable {
     NotAnAnswer(String),
 }
 
-/// Reads an answer.
+/// Reads what the orchestrator said.
 ///
 /// # Errors
-/// [`Unusable`] when it is none, or about nothing that can be named.
-pub fn read(envelope: &Envelope) -> Result<Answer, Unusable> {
+/// [`Unusable`] when it is nothing for this adapter, or about nothing that can be named.
+pub fn read(envelope: &Envelope) -> Result<Heard, Unusable> {
     let org = envelope.metadata.org_id.ok_or(Unusable::NoOrganisation)?;
-    let cause = envelope.metadata.causation_id.as_ref();
-    let mut is_refusal = false;
-    let (named, last) = match envelope.event_type.as_str() {
-        MessageAccepted::TYPE => (Some(envelope.decode::<MessageAccepted>()?.run_id), None),
+    let (named, says) = match envelope.event_type.as_str() {
+        MessageAccepted::TYPE => {
+            let event: MessageAccepted = envelope.decode()?;
+            (Some(event.run_id), kept(Ending::Accepted, &event)?)
+        }
         MessageCompleted::TYPE => {
             let event: MessageCompleted = envelope.decode()?;
-            (Some(event.run_id), Some(kept(Ending::Completed, &event)?))
+            (Some(event.run_id), kept(Ending::Completed, &event)?)
         }
         MessageFailed::TYPE => {
             let event: MessageFailed = envelope.decode()?;
-            is_refusal = event.code != "cancelled";
-            (event.run_id, Some(kept(Ending::Failed, &event)?))
+            (event.run_id, kept(Ending::Failed, &event)?)
+        }
+        ApprovalRequested::TYPE => {
+            return Ok(Heard::Asked(Box::new(Asked {
+                org,
+                id: envelope.id.clone(),
+                at: envelope.timestamp,
+                request: envelope.decode()?,
+            })));
         }
         other => return Err(Unusable::NotAnAnswer(other.to_owned())),
     };
-    let named = named.or(envelope.metadata.run_id);
-    let run = named
-        .or_else(|| cause.map(|id| run_of(org, id)))
-        .ok_or(Unusable::NoRun)?;
-    let of = cause.and_then(|id| kind_of(org, run, id));
-    // A wish to cancel that is refused (the run had ended already) does not end the run.
-    let last = last.filter(|_| !(is_refusal && of == Some(Kind::Cancel)));
-    let wants_receipt = envelope.event_type != MessageAccepted::TYPE;
-    Ok(Answer {
+    // The cause is what is answered: a refused decision names the run it was about, which goes on.
+    let cause = envelope.metadata.causation_id.as_ref();
+    let run = cause.map(|id| run_of(org, id)).or(named);
+    Ok(Heard::Answer(Answer {
         org,
-        run,
+        run: run.or(envelope.metadata.run_id).ok_or(Unusable::NoRun)?,
         id: envelope.id.clone(),
-        of,
-        last,
-        wants_receipt,
-    })
-}
-
-fn kind_of(org: OrgId, run: RunId, cause: &MessageId) -> Option<Kind> {
-    if *cause == cancel_id(org, run) {
-        Some(Kind::Cancel)
-    } else {
-        (run_of(org, cause) == run).then_some(Kind::Message)
-    }
+        says,
+    }))
 }
 
 fn kept<E: Event>(ending: Ending, event: &E) -> Result<Final, ContractError> {

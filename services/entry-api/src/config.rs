@@ -33,6 +33,15 @@ pub struct Config {
     /// A delivery silent for this long is handed to another replica.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub lease: Duration,
+    /// How long a command waits for what becomes of it before it is answered 202.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub command_wait: Duration,
+    /// How long what has ended is kept.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub retention: Duration,
+    /// How often what has ended is looked through.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub prune_every: Duration,
     /// The longest `?wait=`.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub max_wait: Duration,

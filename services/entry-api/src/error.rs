@@ -13,6 +13,9 @@ pub enum Error {
     /// A message cannot be written.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// An approval cannot be written, or read again.
+    #[error("an approval in entry-api's store: {0}")]
+    Approval(serde_json::Error),
     /// A row of this service's own tables does not read.
     #[error("column `{column}` of entry-api's store holds `{text}`, which is no id")]
     Corrupt {

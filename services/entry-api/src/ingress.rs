@@ -3,21 +3,22 @@
 //! Three loops: one commits what concurrent requests bring, one publishes what is due, one notices
 //! that the bus lost its data.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_bus::{Bus, Outgoing};
+use nexus_bus::{Bus, BusError, Outgoing};
 use nexus_contracts::{Envelope, channels};
-use nexus_service_kit::{Clock, Deps, HealthHandle, outgoing};
+use nexus_service_kit::{Clock, Deps, HealthHandle, crash_point, outgoing};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
-use crate::answer::{ADAPTER, Answer};
+use crate::answer::ADAPTER;
 use crate::messages::Messages;
 use crate::metrics::Metrics;
-use crate::outbox::{Due, Key, Kind, Outbox};
+use crate::outbox::{Due, Key, Outbox};
 use crate::sequence::Sequence;
 use crate::submission::Submission;
 use crate::{Config, Error};
@@ -80,13 +81,8 @@ impl Ingress {
     ) -> Result<Self, Error> {
         let mut outbox = Outbox::new(config.backoff());
         for found in messages.unanswered().await? {
-            let load = load(found.key.kind, &found.submission)?;
-            outbox.push(
-                found.key,
-                found.submission.conversation,
-                load,
-                deps.clock.now(),
-            );
+            let load = Arc::new(found.envelope());
+            outbox.push(found.key(), found.lanes(), load, deps.clock.now());
         }
         let (intake, queue) = mpsc::channel(config.max_batch.max(1) * 2);
         let shared = Arc::new(Shared {
@@ -132,35 +128,11 @@ impl Ingress {
         answer.await.map_err(|_dropped| Unavailable::Stopping)?
     }
 
-    /// Stores the wish to end a run and publishes it until it is answered.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn cancel(&self, message: &Submission) -> Result<(), Error> {
-        let shared = &self.shared;
-        let now = shared.clock.now();
-        let load = load(Kind::Cancel, message)?;
-        shared
-            .messages
-            .cancel(message, shared.sequence.next(now, 1))
-            .await?;
-        let key = Key {
-            kind: Kind::Cancel,
-            ..message.key()
-        };
-        shared
-            .outbox
-            .lock()
-            .push(key, message.conversation, load, now);
-        shared.wake.notify_one();
-        Ok(())
-    }
-
     /// What was answered need not be published any more; what waited behind it may go.
-    pub fn settle(&self, answers: &[Answer]) {
+    pub fn settle(&self, answered: impl IntoIterator<Item = Key>) {
         let now = self.shared.clock.now();
         let mut outbox = self.shared.outbox.lock();
-        for key in answers.iter().flat_map(Answer::settles) {
+        for key in answered {
             outbox.settle(&key, now);
         }
         let more = outbox.next_due().is_some_and(|due| due <= now);
@@ -203,7 +175,8 @@ impl Shared {
         match outcome {
             Ok(admissions) => {
                 health.ok();
-                self.enqueue(&submissions, &admissions);
+                let left = self.left_behind(&submissions, &admissions).await;
+                self.enqueue(&submissions, &admissions, &left);
                 for (reply, admission) in replies.into_iter().zip(admissions) {
                     // A client that went away gets its answer when it asks again.
                     let _ = reply.send(Ok(admission));
@@ -219,14 +192,42 @@ impl Shared {
         }
     }
 
-    fn enqueue(&self, submissions: &[Submission], admissions: &[Admission]) {
+    /// Of those taken before, the unanswered ones that nobody publishes here: left by a commit that
+    /// was never heard of again, or by a replica that is gone.
+    async fn left_behind(
+        &self,
+        submissions: &[Submission],
+        admissions: &[Admission],
+    ) -> BTreeSet<Key> {
+        let repeated = submissions.iter().zip(admissions);
+        let repeated = repeated.filter(|(_, admission)| **admission == Admission::Repeated);
+        let keys: Vec<Key> = {
+            let outbox = self.outbox.lock();
+            let keys = repeated.map(|(submission, _)| submission.key());
+            keys.filter(|key| !outbox.contains(key)).collect()
+        };
+        if keys.is_empty() {
+            return BTreeSet::new();
+        }
+        // Unreadable: repeating is harmless, staying silent is not.
+        let waiting = self.messages.still_unanswered(&keys).await;
+        waiting.unwrap_or_else(|_unreadable| keys.into_iter().collect())
+    }
+
+    fn enqueue(
+        &self,
+        submissions: &[Submission],
+        admissions: &[Admission],
+        left_behind: &BTreeSet<Key>,
+    ) {
         let now = self.clock.now();
         let mut taken = 0;
         let mut outbox = self.outbox.lock();
         for (submission, admission) in submissions.iter().zip(admissions) {
-            if *admission == Admission::Stored {
+            let left = left_behind.contains(&submission.key());
+            if left || *admission == Admission::Stored {
                 let load = Arc::new(submission.envelope());
-                outbox.push(submission.key(), submission.conversation, load, now);
+                outbox.push(submission.key(), submission.lanes(), load, now);
                 taken += 1;
             }
         }
@@ -275,8 +276,8 @@ impl Shared {
             return true;
         }
         let repeated = due.iter().filter(|due| due.published > 0).count();
-        match self.bus.publish(batch).await {
-            Ok(_) => {
+        match self.send(batch).await {
+            Ok(()) => {
                 health.ok();
                 self.metrics.published.increment(due.len() as u64);
                 self.metrics.republished.increment(repeated as u64);
@@ -291,6 +292,17 @@ impl Shared {
                 false
             }
         }
+    }
+
+    async fn send(&self, batch: Vec<Outgoing>) -> Result<(), BusError> {
+        crash_point!(
+            "entry-api.before_publish",
+            fail => return nexus_service_kit::crash::no_bus(),
+            twice => drop(self.bus.publish(batch.clone()).await)
+        );
+        self.bus.publish(batch).await?;
+        crash_point!("entry-api.published", fail => return nexus_service_kit::crash::no_bus());
+        Ok(())
     }
 
     /// Another replica may have taken the answer: only the store knows, so it is asked before
@@ -343,13 +355,6 @@ impl Shared {
             known = Some(now);
         }
     }
-}
-
-fn load(kind: Kind, submission: &Submission) -> Result<Load, Error> {
-    Ok(Arc::new(match kind {
-        Kind::Message => submission.envelope(),
-        Kind::Cancel => submission.cancel_envelope()?,
-    }))
 }
 
 /// Counts are far below 2^52.

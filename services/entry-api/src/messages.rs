@@ -1,16 +1,22 @@
-//! What is kept: messages, answers, and what the orchestrator has not answered yet.
+//! What is kept: messages, answers, approvals, and what the orchestrator has not answered yet.
+
+mod approvals;
+mod forget;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-use nexus_contracts::{ConversationId, MessageId, OrgId, RunId, Timestamp, UserId};
-use nexus_store::{Row, SharedTx, Store, StoreError, TenantRef, Value};
+use nexus_contracts::{OrgId, RunId, Timestamp};
+use nexus_service_kit::crash_point;
+use nexus_store::{SharedTx, Store, StoreKind, TenantRef, Value};
 
 use crate::Error;
 use crate::admission::{Admission, Facts, decide};
-use crate::answer::{Answer, Ending, Final};
-use crate::outbox::{Key, Kind};
-use crate::submission::Submission;
+use crate::answer::{Answer, Asked, Ending, Final, Heard};
+use crate::outbox::Key;
+use crate::submission::{Kind, Submission};
+pub use approvals::{Approval, Before};
+use rows::{FIND, among, id, key, kind, known, list, message_row, settle, text};
 
 /// A message as it is known now.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,17 +25,8 @@ pub struct Known {
     pub submission: Submission,
     /// Whether the orchestrator has not taken it yet.
     pub queued: bool,
-    /// How its run ended, once it has.
+    /// What became of it, once that is known.
     pub last: Option<Final>,
-}
-
-/// One that waits for the orchestrator.
-#[derive(Clone, Debug)]
-pub struct Unanswered {
-    /// Its name.
-    pub key: Key,
-    /// The message it is or is about.
-    pub submission: Submission,
 }
 
 /// The tables of this service.
@@ -65,39 +62,35 @@ impl Messages {
         for (org, rows) in &taken {
             insert(&tx.tenant(*org), rows).await?;
         }
-        let rows = taken.values().flatten();
-        let rows = rows.flat_map(|(number, row)| dispatch_row(row, Kind::Message, *number));
-        insert_dispatch(&tx, rows.collect()).await?;
+        crash_point!("entry-api.before_store", fail => return nexus_service_kit::crash::no_store());
         tx.commit().await?;
+        crash_point!("entry-api.stored", fail => return nexus_service_kit::crash::no_store());
         Ok(admissions)
     }
 
-    /// Stores answers in one commit. Late and repeated ones change nothing: the first end of a run
-    /// stays.
+    /// Stores what the orchestrator said in one commit. What is late or repeated changes nothing:
+    /// the first end of a message stays.
     ///
     /// # Errors
     /// When the store cannot be written; nothing was stored then.
-    pub async fn record(&self, answers: &[Answer]) -> Result<(), Error> {
+    pub async fn record(&self, heard: &[Heard], now: Timestamp) -> Result<(), Error> {
         let tx = self.store.begin_shared().await?;
-        let mut ends: BTreeMap<OrgId, BTreeMap<RunId, &Final>> = BTreeMap::new();
-        let settled: BTreeSet<Key> = answers.iter().flat_map(Answer::settles).collect();
-        for answer in answers {
-            if let Some(last) = &answer.last {
-                ends.entry(answer.org)
-                    .or_default()
-                    .entry(answer.run)
-                    .or_insert(last);
-            }
+        let settled: BTreeSet<Key> = heard.iter().filter_map(Heard::settles).collect();
+        settle(&tx, settled).await?;
+        let orgs: BTreeSet<OrgId> = heard.iter().map(Heard::org).collect();
+        for org in orgs {
+            let ours: Vec<&Heard> = heard.iter().filter(|heard| heard.org() == org).collect();
+            let tenant = tx.tenant(org);
+            let about = self.about(&tenant, &ours).await?;
+            insert_answers(&tenant, &ours, (&about, now)).await?;
+            insert_approvals(&tenant, &ours, &about).await?;
         }
-        for (org, rows) in &ends {
-            insert_ends(&tx.tenant(*org), rows).await?;
-        }
-        let values = settled
-            .into_iter()
-            .flat_map(|key| name(key.org, key.run, key.kind));
-        let before = "DELETE FROM dispatch WHERE (org_id, run_id, kind) IN (VALUES";
-        tx.execute_rows(before, ")", 3, values.collect()).await?;
+        crash_point!(
+            "entry-api.before_record",
+            fail => return nexus_service_kit::crash::no_store()
+        );
         tx.commit().await?;
+        crash_point!("entry-api.recorded", fail => return nexus_service_kit::crash::no_store());
         Ok(())
     }
 
@@ -108,56 +101,23 @@ impl Messages {
     pub async fn find(&self, org: OrgId, run: RunId) -> Result<Option<Known>, Error> {
         let tx = self.store.read(org).await?;
         let rows = tx.query(FIND, vec![text(&org), text(&run)]).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let ending: Option<String> = row.get("ending")?;
-        let payload: Option<Vec<u8>> = row.get("answer")?;
-        let last =
-            ending
-                .as_deref()
-                .and_then(Ending::parse)
-                .zip(payload)
-                .map(|(ending, payload)| Final {
-                    ending,
-                    payload: Bytes::from(payload),
-                });
-        let queued: Option<String> = row.get("waiting")?;
-        Ok(Some(Known {
-            submission: submission(org, row)?,
-            queued: queued.is_some(),
-            last,
-        }))
-    }
-
-    /// Stores the wish to end a run; a repeated one changes nothing.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn cancel(&self, message: &Submission, number: i64) -> Result<(), Error> {
-        let tx = self.store.begin_shared().await?;
-        insert_dispatch(&tx, dispatch_row(message, Kind::Cancel, number).into()).await?;
-        tx.commit().await?;
-        Ok(())
+        rows.first().map(|row| known(org, row)).transpose()
     }
 
     /// Everything the orchestrator has not answered, in the order of first storage.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn unanswered(&self) -> Result<Vec<Unanswered>, Error> {
+    pub async fn unanswered(&self) -> Result<Vec<Submission>, Error> {
         let tx = self.store.read_shared().await?;
-        let sql = "SELECT org_id, run_id, kind FROM dispatch ORDER BY seq";
+        let sql = "SELECT org_id, run_id FROM dispatch ORDER BY seq";
         let mut found = Vec::new();
         for row in tx.query(sql, Vec::new()).await? {
-            let key = key(&row)?;
-            let about = vec![text(&key.org), text(&key.run)];
-            let rows = tx.tenant(key.org).query(FIND, about).await?;
+            let Key { org, run } = key(&row)?;
+            let about = vec![text(&org), text(&run)];
+            let rows = tx.tenant(org).query(FIND, about).await?;
             if let Some(row) = rows.first() {
-                found.push(Unanswered {
-                    key,
-                    submission: submission(key.org, row)?,
-                });
+                found.push(known(org, row)?.submission);
             }
         }
         Ok(found)
@@ -170,18 +130,31 @@ impl Messages {
     pub async fn still_unanswered(&self, keys: &[Key]) -> Result<BTreeSet<Key>, Error> {
         let runs: BTreeSet<RunId> = keys.iter().map(|key| key.run).collect();
         let (list, names) = list(1, runs.iter().map(text).collect());
-        let sql = format!("SELECT org_id, run_id, kind FROM dispatch WHERE run_id IN {list}");
+        let sql = format!("SELECT org_id, run_id FROM dispatch WHERE run_id IN {list}");
         let rows = self.store.read_shared().await?.query(&sql, names).await?;
         rows.iter().map(key).collect()
     }
+
+    /// What was asked in the messages there is news of, and by whom. What is not kept any more
+    /// (erased, or long ended) is missing: nothing about it is stored again.
+    async fn about(&self, tenant: &TenantRef<'_>, heard: &[&Heard]) -> Result<About, Error> {
+        let runs: BTreeSet<RunId> = heard.iter().map(|heard| heard.run()).collect();
+        let names: Vec<Value> = runs.iter().map(text).collect();
+        let sql = "SELECT run_id, event_type, user_id FROM message WHERE org_id = $1 AND run_id IN";
+        // Whoever erases a message waits for this transaction, and then erases its answer too.
+        let after = match self.store.kind() {
+            StoreKind::Postgres => "FOR SHARE",
+            StoreKind::Sqlite => "",
+        };
+        let rows = among(tenant, (sql, after), &names).await?;
+        rows.iter()
+            .map(|row| Ok((id(row, "run_id")?, (kind(row)?, row.get("user_id")?))))
+            .collect()
+    }
 }
 
-const FIND: &str = "SELECT m.run_id, m.message_id, m.conversation_id, m.user_id, m.payload, \
-    m.created_at, a.ending AS ending, a.payload AS answer, d.kind AS waiting \
-    FROM message m \
-    LEFT JOIN answer a ON a.org_id = m.org_id AND a.run_id = m.run_id \
-    LEFT JOIN dispatch d ON d.org_id = m.org_id AND d.run_id = m.run_id AND d.kind = 'message' \
-    WHERE m.org_id = $1 AND m.run_id = $2";
+/// Kind and user of messages, by their runs.
+type About = BTreeMap<RunId, (Kind, String)>;
 
 async fn gather(tx: &SharedTx, batch: &[Submission]) -> Result<Facts, Error> {
     let mut facts = Facts::default();
@@ -189,166 +162,113 @@ async fn gather(tx: &SharedTx, batch: &[Submission]) -> Result<Facts, Error> {
     for org in orgs {
         let tenant = tx.tenant(org);
         let ours = || batch.iter().filter(move |submission| submission.org == org);
-        let keyed = ours()
+        let keyed: Vec<Value> = ours()
             .filter(|one| one.keyed)
             .map(|one| text(&one.run))
             .collect();
-        let sql = "SELECT run_id, fingerprint FROM message WHERE org_id = $1 AND run_id IN ";
-        for row in among(&tenant, sql, keyed).await? {
+        let sql = "SELECT run_id, fingerprint FROM message WHERE org_id = $1 AND run_id IN";
+        for row in among(&tenant, (sql, ""), &keyed).await? {
             facts
                 .taken
                 .insert((org, id(&row, "run_id")?), row.get("fingerprint")?);
         }
-        let named = ours()
-            .filter(|one| !one.opens)
-            .map(|one| text(&one.conversation))
+        let about: BTreeSet<String> = ours()
+            .flat_map(|one| [Some(one.conversation), one.parent])
+            .flatten()
+            .map(|conversation| conversation.to_string())
             .collect();
-        let sql = "SELECT conversation_id FROM conversation \
-                   WHERE org_id = $1 AND conversation_id IN ";
-        for row in among(&tenant, sql, named).await? {
+        let names: Vec<Value> = about.into_iter().map(Value::from).collect();
+        let sql = "SELECT user_id, conversation_id FROM erased \
+                   WHERE org_id = $1 AND user_id IS NOT NULL AND conversation_id IN";
+        for row in among(&tenant, (sql, ""), &names).await? {
             facts
-                .conversations
-                .insert((org, id(&row, "conversation_id")?));
+                .erased
+                .insert((org, id(&row, "user_id")?, id(&row, "conversation_id")?));
         }
     }
     Ok(facts)
 }
 
-async fn among(
-    tenant: &TenantRef<'_>,
-    sql: &str,
-    names: Vec<Value>,
-) -> Result<Vec<Row>, StoreError> {
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (list, names) = list(2, names);
-    let values = std::iter::once(text(&tenant.org())).chain(names).collect();
-    tenant.query(&format!("{sql}{list}"), values).await
-}
-
-/// `($2,$3,…)` and the values for it. The last one fills up to a power of two, so that there are
-/// few texts and the database remembers how it reads them.
-fn list(first: usize, mut values: Vec<Value>) -> (String, Vec<Value>) {
-    if let Some(last) = values.last().cloned() {
-        values.resize(values.len().next_power_of_two(), last);
-    }
-    let places: Vec<String> = (first..first + values.len())
-        .map(|number| format!("${number}"))
-        .collect();
-    (format!("({})", places.join(",")), values)
-}
-
 async fn insert(tenant: &TenantRef<'_>, rows: &[(i64, &Submission)]) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(rows.len() * 8);
-    for (_, row) in rows {
-        values.extend([
-            text(&row.org),
-            text(&row.run),
-            text(&row.message_id),
-            text(&row.conversation),
-            text(&row.user),
-            Value::from(if row.keyed {
-                row.fingerprint()
-            } else {
-                Vec::new()
-            }),
-            Value::from(row.payload.to_vec()),
-            Value::from(row.at.as_millis()),
-        ]);
-    }
-    let before = "INSERT INTO message (org_id, run_id, message_id, conversation_id, user_id, \
-                  fingerprint, payload, created_at) VALUES";
-    tenant.execute_rows(before, "", 8, values).await?;
-    let opened = rows.iter().map(|row| row.1).filter(|row| row.opens);
-    let values = opened
-        .flat_map(|row| [text(&row.org), text(&row.conversation)])
+    let values = rows.iter().flat_map(|(_, row)| message_row(row)).collect();
+    let before = "INSERT INTO message (org_id, run_id, message_id, event_type, conversation_id, \
+                  parent_id, about_run, approval_id, user_id, fingerprint, payload, created_at) \
+                  VALUES";
+    tenant.execute_rows(before, "", 12, values).await?;
+    let waiting = rows
+        .iter()
+        .flat_map(|(number, row)| [text(&row.org), text(&row.run), Value::from(*number)])
         .collect();
-    let before = "INSERT INTO conversation (org_id, conversation_id) VALUES";
+    let before = "INSERT INTO dispatch (org_id, run_id, seq) VALUES";
     tenant
-        .execute_rows(before, "ON CONFLICT DO NOTHING", 2, values)
+        .execute_rows(before, "ON CONFLICT DO NOTHING", 3, waiting)
         .await?;
     Ok(())
 }
 
-fn dispatch_row(message: &Submission, kind: Kind, number: i64) -> [Value; 5] {
-    let [org, run, kind] = name(message.org, message.run, kind);
-    [
-        org,
-        run,
-        kind,
-        text(&message.conversation),
-        Value::from(number),
-    ]
-}
-
-async fn insert_dispatch(tx: &SharedTx, values: Vec<Value>) -> Result<(), Error> {
-    let before = "INSERT INTO dispatch (org_id, run_id, kind, conversation_id, seq) VALUES";
-    tx.execute_rows(before, "ON CONFLICT DO NOTHING", 5, values)
-        .await?;
-    Ok(())
-}
-
-async fn insert_ends(tenant: &TenantRef<'_>, rows: &BTreeMap<RunId, &Final>) -> Result<(), Error> {
-    let values = rows.iter().flat_map(|(run, last)| {
+async fn insert_answers(
+    tenant: &TenantRef<'_>,
+    heard: &[&Heard],
+    (about, now): (&About, Timestamp),
+) -> Result<(), Error> {
+    let is_end = |answer: &Answer| {
+        about
+            .get(&answer.run)
+            .is_some_and(|(kind, _)| answer.says.ending != Ending::Accepted || !kind.starts_run())
+    };
+    let answers = heard.iter().filter_map(|heard| match heard {
+        Heard::Answer(answer) if is_end(answer) => Some(answer),
+        _ => None,
+    });
+    let values = answers.flat_map(|answer| {
         [
-            text(&tenant.org()),
-            text(run),
-            Value::from(last.ending.as_str()),
-            Value::from(last.payload.to_vec()),
+            text(&answer.org),
+            text(&answer.run),
+            Value::from(answer.says.ending.as_str()),
+            Value::from(answer.says.payload.to_vec()),
+            Value::from(now.as_millis()),
         ]
     });
-    let before = "INSERT INTO answer (org_id, run_id, ending, payload) VALUES";
+    let before = "INSERT INTO answer (org_id, run_id, ending, payload, stored_at) VALUES";
     tenant
-        .execute_rows(before, "ON CONFLICT DO NOTHING", 4, values.collect())
+        .execute_rows(before, "ON CONFLICT DO NOTHING", 5, values.collect())
         .await?;
     Ok(())
 }
 
-fn name(org: OrgId, run: RunId, kind: Kind) -> [Value; 3] {
-    [text(&org), text(&run), Value::from(kind.as_str())]
-}
-
-fn key(row: &Row) -> Result<Key, Error> {
-    let word: String = row.get("kind")?;
-    let kind = if word == Kind::Cancel.as_str() {
-        Kind::Cancel
-    } else {
-        Kind::Message
-    };
-    Ok(Key {
-        org: id(row, "org_id")?,
-        run: id(row, "run_id")?,
-        kind,
-    })
-}
-
-fn submission(org: OrgId, row: &Row) -> Result<Submission, Error> {
-    let message_id: String = row.get("message_id")?;
-    let payload: Vec<u8> = row.get("payload")?;
-    let run: RunId = id(row, "run_id")?;
-    let conversation: ConversationId = id(row, "conversation_id")?;
-    let user: UserId = id(row, "user_id")?;
-    Ok(Submission {
-        org,
+async fn insert_approvals(
+    tenant: &TenantRef<'_>,
+    heard: &[&Heard],
+    about: &About,
+) -> Result<(), Error> {
+    let asked = heard.iter().filter_map(|heard| match heard {
+        Heard::Asked(asked) => Some((asked.as_ref(), &about.get(&asked.request.run_id)?.1)),
+        Heard::Answer(_) => None,
+    });
+    let mut values = Vec::new();
+    for (
+        Asked {
+            org, at, request, ..
+        },
         user,
-        message_id: MessageId::new(message_id).map_err(Error::Contract)?,
-        run,
-        conversation,
-        opens: conversation == ConversationId::opened_by(run),
-        keyed: false,
-        payload: Bytes::from(payload),
-        at: Timestamp::from_millis(row.get("created_at")?),
-        traceparent: None,
-    })
-}
-
-fn text(id: &impl ToString) -> Value {
-    Value::from(id.to_string())
-}
-
-fn id<T: std::str::FromStr>(row: &Row, column: &'static str) -> Result<T, Error> {
-    let text: String = row.get(column)?;
-    text.parse()
-        .map_err(|_unreadable| Error::Corrupt { column, text })
+    ) in asked
+    {
+        let payload = serde_json::to_vec(request).map_err(Error::Approval)?;
+        values.extend([
+            text(org),
+            text(&request.approval_id),
+            Value::from(user.as_str()),
+            text(&request.run_id),
+            text(&request.conversation_id),
+            Value::from(payload),
+            Value::from(at.as_millis()),
+            Value::from(request.expires_at.as_millis()),
+        ]);
+    }
+    let before = "INSERT INTO approval (org_id, approval_id, user_id, run_id, conversation_id, \
+                  payload, asked_at, expires_at) VALUES";
+    tenant
+        .execute_rows(before, "ON CONFLICT DO NOTHING", 8, values)
+        .await?;
+    Ok(())
 }

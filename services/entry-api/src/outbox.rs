@@ -2,41 +2,44 @@
 //!
 //! Pure: time is passed in. A message leaves when the orchestrator has answered it. Of each
 //! conversation only the oldest unanswered one is ever published, so that the order on the bus is
-//! the order of first storage.
+//! the order of first storage. A branch stands in line in both conversations it is about.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nexus_contracts::{ConversationId, OrgId, RunId, Timestamp};
-
-/// What is to be published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// The message that starts the run.
-    Message,
-    /// The wish to end it.
-    Cancel,
-}
-
-impl Kind {
-    /// The word in the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Cancel => "cancel",
-        }
-    }
-}
 
 /// Names one unanswered event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// The organisation.
     pub org: OrgId,
-    /// The run it starts or ends.
+    /// The run it starts, or would start: derived from its id.
     pub run: RunId,
-    /// Which of the two.
-    pub kind: Kind,
+}
+
+/// The conversations among whose events one has its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// The one it is about or opens.
+    pub conversation: ConversationId,
+    /// The one a branch leaves: what was asked there before goes first.
+    pub parent: Option<ConversationId>,
+}
+
+impl From<ConversationId> for Lanes {
+    fn from(conversation: ConversationId) -> Self {
+        Self {
+            conversation,
+            parent: None,
+        }
+    }
+}
+
+impl Lanes {
+    fn each(self, org: OrgId) -> impl Iterator<Item = Lane> {
+        let all = [Some(self.conversation), self.parent];
+        all.into_iter().flatten().map(move |lane| (org, lane))
+    }
 }
 
 type Lane = (OrgId, ConversationId);
@@ -63,7 +66,7 @@ impl Backoff {
 
 #[derive(Debug)]
 struct Item<T> {
-    lane: Lane,
+    lanes: Lanes,
     published: u32,
     due: Option<Timestamp>,
     load: T,
@@ -101,27 +104,28 @@ impl<T: Clone> Outbox<T> {
         }
     }
 
-    /// Puts one in, behind all of its conversation. One that is already there stays as it is.
-    pub fn push(&mut self, key: Key, conversation: ConversationId, load: T, now: Timestamp) {
+    /// Puts one in, behind all of its conversations. One that is already there stays as it is.
+    pub fn push(&mut self, key: Key, lanes: Lanes, load: T, now: Timestamp) {
         if self.items.contains_key(&key) {
             return;
         }
-        let lane = (key.org, conversation);
-        let line = self.lanes.entry(lane).or_default();
-        line.push_back(key);
-        let is_first = line.len() == 1;
-        self.items.insert(
-            key,
-            Item {
-                lane,
-                published: 0,
-                due: None,
-                load,
-            },
-        );
-        if is_first {
-            self.schedule(key, now);
+        for lane in lanes.each(key.org) {
+            self.lanes.entry(lane).or_default().push_back(key);
         }
+        let item = Item {
+            lanes,
+            published: 0,
+            due: None,
+            load,
+        };
+        self.items.insert(key, item);
+        self.schedule_if_first(key, now);
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn contains(&self, key: &Key) -> bool {
+        self.items.contains_key(key)
     }
 
     /// Up to `limit` whose time has come; each is scheduled anew at once, further away every time.
@@ -160,7 +164,7 @@ impl<T: Clone> Outbox<T> {
         }
     }
 
-    /// Takes out one that was answered; the next of its conversation becomes due. Returns whether
+    /// Takes out one that was answered; the next of its conversations become due. Returns whether
     /// it was there.
     pub fn settle(&mut self, key: &Key, now: Timestamp) -> bool {
         let Some(item) = self.items.remove(key) else {
@@ -169,17 +173,14 @@ impl<T: Clone> Outbox<T> {
         if let Some(due) = item.due {
             self.due.remove(&(due, *key));
         }
-        let Some(line) = self.lanes.get_mut(&item.lane) else {
-            return true;
-        };
-        line.retain(|other| other != key);
-        match line.front().copied() {
-            Some(next) if self.items.get(&next).is_some_and(|item| item.due.is_none()) => {
-                self.schedule(next, now);
-            }
-            Some(_) => {}
-            None => {
-                self.lanes.remove(&item.lane);
+        for lane in item.lanes.each(key.org) {
+            let Some(line) = self.lanes.get_mut(&lane) else {
+                continue;
+            };
+            line.retain(|other| other != key);
+            match line.front().copied() {
+                Some(next) => self.schedule_if_first(next, now),
+                None => drop(self.lanes.remove(&lane)),
             }
         }
         true
@@ -212,6 +213,22 @@ impl<T: Clone> Outbox<T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// Makes one due that nothing goes before any more.
+    fn schedule_if_first(&mut self, key: Key, now: Timestamp) {
+        let Some(item) = self.items.get(&key).filter(|item| item.due.is_none()) else {
+            return;
+        };
+        let mut lanes = item.lanes.each(key.org);
+        let is_first = |lane| {
+            self.lanes
+                .get(&lane)
+                .is_some_and(|line| line.front() == Some(&key))
+        };
+        if lanes.all(is_first) {
+            self.schedule(key, now);
+        }
     }
 
     fn schedule(&mut self, key: Key, at: Timestamp) {

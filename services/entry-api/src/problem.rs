@@ -2,12 +2,12 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
-use nexus_contracts::ConversationId;
+use nexus_contracts::events::MessageFailed;
 use nexus_service_kit::Problem;
 
 use crate::Error;
 use crate::ingress::Unavailable;
-use crate::request::{Invalid, MAX_BODY_BYTES};
+use crate::request::Invalid;
 
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
@@ -54,25 +54,84 @@ fn store_unavailable(reason: &str) -> Problem {
     .with_code("store_unavailable", "The message store cannot be used")
 }
 
-/// There is no such message, or it is another organisation's: the two look alike.
+/// There is no such message, or it is somebody else's: the two look alike.
 #[must_use]
 pub fn unknown_message(id: &str) -> Problem {
-    let shown: String = id
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(80)
-        .collect();
-    Problem::not_found(format!("no message has the correlation id `{shown}`"))
+    Problem::not_found(format!("no message has the correlation id `{}`", shown(id)))
         .with_code("unknown_message", "There is no such message")
 }
 
-/// There is no such conversation, or it is another organisation's: the two look alike.
+/// There is no such conversation, or it is somebody else's: the two look alike.
 #[must_use]
-pub fn unknown_conversation(id: ConversationId) -> Problem {
+pub fn unknown_conversation(id: &str) -> Problem {
+    let detail = format!(
+        "there is no conversation `{}`; GET /v1/conversations lists them",
+        shown(id)
+    );
+    Problem::not_found(detail).with_code(UNKNOWN_CONVERSATION, "There is no such conversation")
+}
+
+/// There is no such approval, or it is somebody else's: the two look alike.
+#[must_use]
+pub fn unknown_approval(id: &str) -> Problem {
     Problem::not_found(format!(
-        "no conversation {id} was opened here; leave `conversation_id` out to open one"
+        "no approval `{}` was asked here; one that was asked through another adapter is named by \
+         `run_id`, `conversation_id` and `arguments_hash` too",
+        shown(id)
     ))
-    .with_code("unknown_conversation", "There is no such conversation")
+    .with_code("unknown_approval", "There is no such approval")
+}
+
+/// There is no such command, or it is somebody else's: the two look alike.
+#[must_use]
+pub fn unknown_command(id: &str) -> Problem {
+    Problem::not_found(format!("no command has the id `{}`", shown(id)))
+        .with_code("unknown_command", "There is no such command")
+}
+
+const UNKNOWN_CONVERSATION: &str = "unknown_conversation";
+
+/// What the orchestrator said against a command.
+#[must_use]
+pub fn refused(failed: &MessageFailed) -> Problem {
+    let detail = failed.detail.as_str();
+    let problem = match failed.code.as_str() {
+        "unknown_conversation" => Problem::not_found(detail)
+            .with_code(UNKNOWN_CONVERSATION, "There is no such conversation"),
+        "unknown_run" => {
+            Problem::not_found(detail).with_code("unknown_run", "There is no such run")
+        }
+        "unknown_approval" => {
+            Problem::conflict(detail).with_code("unknown_approval", "The approval is not open")
+        }
+        "arguments_changed" => {
+            Problem::conflict(detail).with_code("arguments_changed", "The arguments are others")
+        }
+        "bad_request" => {
+            Problem::unprocessable(detail).with_code("bad_request", "The command makes no sense")
+        }
+        _ if failed.retryable => Problem::unavailable(detail),
+        _ => Problem::conflict(detail).with_code("refused", "The command was refused"),
+    };
+    problem.with("reason", failed.code.as_str())
+}
+
+/// The event a stream is to go on behind is none.
+#[must_use]
+pub fn bad_last_event_id(text: &str) -> Problem {
+    Problem::bad_request(format!(
+        "header `Last-Event-ID` must be the number of an event of this stream, not `{}`; leave it \
+         out to begin at the beginning",
+        shown(text)
+    ))
+    .with_code("bad_last_event_id", "The request is malformed")
+}
+
+fn shown(text: &str) -> String {
+    text.chars()
+        .filter(|letter| !letter.is_control())
+        .take(80)
+        .collect()
 }
 
 /// An idempotency key came back with another body.
@@ -83,9 +142,9 @@ pub fn key_reused() -> Problem {
 }
 
 /// The body ends too late, or not at all.
-pub fn unread_body(error: &axum::Error) -> Problem {
+pub fn unread_body(error: &axum::Error, most: usize) -> Problem {
     Problem::too_large(format!(
-        "the body exceeds {MAX_BODY_BYTES} bytes, or broke off: {error}; send less"
+        "the body exceeds {most} bytes, or broke off: {error}; send less"
     ))
     .with_code("too_long", "Too long")
 }

@@ -13,14 +13,15 @@ use utoipa::openapi::OpenApi;
 
 use crate::answer::ADAPTER;
 use crate::api::Api;
+use crate::erasure::Keeper;
 use crate::handler::Answers;
 use crate::ingress::Ingress;
 use crate::messages::Messages;
 use crate::metrics::Metrics;
-use crate::migrations::MIGRATIONS;
+use crate::migrations::SCHEMA;
 use crate::openapi::{openapi, router};
 use crate::waiters::Waiters;
-use crate::{Config, NAME};
+use crate::{Config, NAME, pruning};
 
 /// The REST and SSE adapter.
 pub struct EntryApi {
@@ -61,22 +62,32 @@ impl Service for EntryApi {
 
     async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
         let config = self.config.clone();
-        let messages = Messages::new(deps.stores.open(NAME, MIGRATIONS).await?);
+        let messages = Messages::new(deps.stores.open(NAME, SCHEMA).await?);
         let metrics = Arc::new(Metrics::default());
         let waiters = Arc::new(Waiters::default());
         let ingress = Ingress::start(deps, &config, messages.clone(), Arc::clone(&metrics)).await?;
-        let mut answers = ConsumerSpec::new(channels::processed(ADAPTER), NAME);
-        answers.permits = config.permits;
-        answers.lease = config.lease;
-        let (channel, permits) = (answers.channel.clone(), answers.permits);
-        let handler = Answers {
+        let answers = Answers {
             messages: messages.clone(),
             ingress: ingress.clone(),
             waiters: Arc::clone(&waiters),
             clock: deps.clock.clone(),
             metrics: Arc::clone(&metrics),
         };
-        consume_batches(deps, answers, Arc::new(handler));
+        let spec = consumer(&config, channels::processed(ADAPTER));
+        let mut consumes = vec![spec.channel.clone()];
+        consume_batches(deps, spec, Arc::new(answers));
+        let keeper = Keeper {
+            messages: messages.clone(),
+            ingress: ingress.clone(),
+            waiters: Arc::clone(&waiters),
+            clock: deps.clock.clone(),
+        };
+        let spec = consumer(&config, channels::CONVERSATIONS.to_owned());
+        consumes.push(spec.channel.clone());
+        consume_batches(deps, spec, Arc::new(keeper));
+        let pruning = pruning::run(deps.clone(), config.clone(), messages.clone());
+        deps.tasks.spawn("entry-api.prune", pruning);
+        let permits = config.permits;
         let api = Api {
             principals: TableView::watch(deps, tables::PRINCIPALS).await,
             providers: TableView::watch(deps, tables::PROVIDERS).await,
@@ -93,9 +104,17 @@ impl Service for EntryApi {
             .merge(document(self.document.clone()));
         Ok(Started {
             routes: Some(routes),
-            consumes: vec![channel],
+            consumes,
             permits,
         })
+    }
+}
+
+fn consumer(config: &Config, channel: String) -> ConsumerSpec {
+    ConsumerSpec {
+        permits: config.permits,
+        lease: config.lease,
+        ..ConsumerSpec::new(channel, NAME)
     }
 }
 

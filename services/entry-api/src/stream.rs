@@ -1,9 +1,10 @@
 //! The event stream of one reader: live reports while there are any, the store's word at the end.
 //!
 //! Pulled by the connection; owns no task. What the reader misses on the live stream (it is lossy)
-//! the store makes good: once the run's end is stored, the stream ends with it, whatever was lost.
+//! the store makes good: a tool call that waits for a person is shown, and once the run's end is
+//! stored, the stream ends with it, whatever was lost.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,12 @@ use futures::{Stream, StreamExt};
 use nexus_bus::LiveItem;
 use nexus_contracts::live::LiveEvent;
 use nexus_contracts::{OrgId, RunId};
+use serde_json::Value;
 
 use crate::answer::Final;
 use crate::api::Api;
 use crate::transcript::Transcript;
-use crate::view::last_events;
+use crate::view::{approval_event, erased_event, last_events};
 use crate::waiters::Waiting;
 
 /// Once the end is stored, how long the live stream may stay silent before the store speaks.
@@ -50,7 +52,10 @@ pub struct EventStream {
     /// The end as the live stream told it, held until the store knows it too: whoever sees the end
     /// and asks for the message must find it ended.
     ahead: Option<LiveEvent>,
-    closing: VecDeque<LiveEvent>,
+    /// What the store has to say.
+    stored: VecDeque<LiveEvent>,
+    /// Approvals the reader has seen.
+    approvals: BTreeSet<String>,
     over: bool,
 }
 
@@ -76,7 +81,8 @@ impl EventStream {
             transcript: Transcript::default(),
             last: None,
             ahead: None,
-            closing: VecDeque::new(),
+            stored: VecDeque::new(),
+            approvals: BTreeSet::new(),
             over: false,
         }
     }
@@ -94,7 +100,7 @@ impl EventStream {
 
     async fn next(&mut self) -> Option<Event> {
         while !self.over {
-            if let Some(event) = self.closing.pop_front() {
+            if let Some(event) = self.stored.pop_front() {
                 self.over = event.is_final();
                 return to_event(self.seen, &event);
             }
@@ -109,7 +115,7 @@ impl EventStream {
                 }
                 News::Live(None) => self.live = None,
                 News::Quiet => match &self.last {
-                    Some(last) => self.closing = last_events(last, self.transcript.step()).into(),
+                    Some(last) => self.stored = last_events(last, self.transcript.step()).into(),
                     None => self.look_into_store().await,
                 },
                 News::Store => self.look_for_end().await,
@@ -173,6 +179,9 @@ impl EventStream {
         self.seen = sequence;
         let event: LiveEvent = serde_json::from_slice(&data).ok()?;
         self.transcript.apply(&event);
+        if self.was_shown(&event) {
+            return None;
+        }
         if event.is_final() && self.last.is_none() {
             self.ahead = Some(event);
             return None;
@@ -181,19 +190,48 @@ impl EventStream {
         to_event(sequence, &event)
     }
 
+    /// Whether the reader has seen this already, from the store.
+    fn was_shown(&mut self, event: &LiveEvent) -> bool {
+        let LiveEvent::Approval { request, .. } = event else {
+            return false;
+        };
+        let id = request.get("approval_id").and_then(Value::as_str);
+        id.is_some_and(|id| !self.approvals.insert(id.to_owned()))
+    }
+
     async fn look_for_end(&mut self) {
         self.look_into_store().await;
         if self.last.is_some() {
-            self.closing.extend(self.ahead.take());
+            self.stored.extend(self.ahead.take());
         }
     }
 
     async fn look_into_store(&mut self) {
-        match self.api.messages.find(self.start.org, self.start.run).await {
-            Ok(Some(known)) => self.last = known.last,
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "a stream cannot see whether its run has ended"),
+        if let Err(error) = self.ask_store().await {
+            tracing::warn!(%error, "a stream cannot see whether its run has ended");
         }
+    }
+
+    async fn ask_store(&mut self) -> Result<(), crate::Error> {
+        let Start { org, run, .. } = self.start;
+        let messages = &self.api.messages;
+        let Some(known) = messages.find(org, run).await? else {
+            self.stored.push_back(erased_event());
+            return Ok(());
+        };
+        self.last = known.last;
+        if self.last.is_some() {
+            return Ok(());
+        }
+        let now = self.api.deps.clock.now();
+        for approval in messages.approvals_of(org, run, now).await? {
+            if let Some(event) = approval_event(&approval, self.transcript.step())
+                && !self.was_shown(&event)
+            {
+                self.stored.push_back(event);
+            }
+        }
+        Ok(())
     }
 }
 

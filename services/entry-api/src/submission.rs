@@ -3,20 +3,110 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use nexus_contracts::events::{Event, MessageSubmitted, RunCancel};
+use nexus_contracts::events::{
+    ApprovalDecided, ConversationBranch, ConversationConfigure, ConversationDelete,
+    ConversationImport, ConversationRename, Event, MessageSubmitted, RunCancel,
+};
 use nexus_contracts::principal::Principal;
 use nexus_contracts::{
-    ContentType, ContractError, ConversationId, CorrelationId, Envelope, Extra, MessageId,
-    Metadata, OrgId, RunId, Timestamp, UserId, derive_id,
+    ContentType, ConversationId, CorrelationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId,
+    Timestamp, UserId, derive_id,
 };
 use uuid::Uuid;
 
+use crate::Error;
 use crate::answer::{ADAPTER, cancel_id, run_of};
-use crate::outbox::{Key, Kind};
+use crate::outbox::{Key, Lanes};
 use crate::request::Invalid;
 
 /// Longest `Idempotency-Key`, in bytes.
 pub const MAX_KEY_BYTES: usize = 256;
+
+/// What is asked of the orchestrator: every event this adapter sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An answer to a message.
+    Message,
+    /// An answer to another message, from an earlier point on.
+    Branch,
+    /// No answer any more.
+    Cancel,
+    /// What a person decided about a tool call.
+    Decision,
+    /// Another title.
+    Rename,
+    /// Other settings.
+    Configure,
+    /// That a conversation is erased.
+    Delete,
+    /// A conversation held elsewhere.
+    Import,
+}
+
+impl Kind {
+    const ALL: [Self; 8] = [
+        Self::Message,
+        Self::Branch,
+        Self::Cancel,
+        Self::Decision,
+        Self::Rename,
+        Self::Configure,
+        Self::Delete,
+        Self::Import,
+    ];
+
+    /// The type of the event.
+    #[must_use]
+    pub const fn event_type(self) -> &'static str {
+        match self {
+            Self::Message => MessageSubmitted::TYPE,
+            Self::Branch => ConversationBranch::TYPE,
+            Self::Cancel => RunCancel::TYPE,
+            Self::Decision => ApprovalDecided::TYPE,
+            Self::Rename => ConversationRename::TYPE,
+            Self::Configure => ConversationConfigure::TYPE,
+            Self::Delete => ConversationDelete::TYPE,
+            Self::Import => ConversationImport::TYPE,
+        }
+    }
+
+    /// Reads the type of an event.
+    #[must_use]
+    pub fn parse(event_type: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|kind| kind.event_type() == event_type)
+    }
+
+    /// Whether an answer follows its acceptance. Anything else is done once it is accepted.
+    #[must_use]
+    pub const fn starts_run(self) -> bool {
+        matches!(self, Self::Message | Self::Branch)
+    }
+}
+
+/// What a message is about, as far as it says so itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The conversation; one is opened when absent.
+    pub conversation: Option<ConversationId>,
+    /// The conversation a branch leaves.
+    pub parent: Option<ConversationId>,
+    /// The run, when it is not the one this message starts.
+    pub run: Option<RunId>,
+    /// The approval it decides.
+    pub approval: Option<MessageId>,
+}
+
+impl Subject {
+    /// About a conversation as a whole.
+    #[must_use]
+    pub fn of(conversation: ConversationId) -> Self {
+        Self {
+            conversation: Some(conversation),
+            ..Self::default()
+        }
+    }
+}
 
 /// A message with every id it will ever have: all are known before the bus is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,15 +115,21 @@ pub struct Submission {
     pub org: OrgId,
     /// Who asks.
     pub user: UserId,
+    /// For what.
+    pub kind: Kind,
     /// The message's id.
     pub message_id: MessageId,
-    /// The run it starts.
+    /// The run it starts, or would start.
     pub run: RunId,
-    /// The conversation it goes on with or opens.
+    /// The conversation it is about or opens.
     pub conversation: ConversationId,
-    /// Whether it opens the conversation.
-    pub opens: bool,
-    /// Whether the client gave an idempotency key.
+    /// The conversation a branch leaves.
+    pub parent: Option<ConversationId>,
+    /// The run it is about, when that is not its own.
+    pub about: Option<RunId>,
+    /// The approval it decides.
+    pub approval: Option<MessageId>,
+    /// Whether its id comes out the same when the client sends it again.
     pub keyed: bool,
     /// The event, as `MessagePack`.
     pub payload: Bytes,
@@ -84,20 +180,33 @@ impl Headers {
     }
 }
 
+/// Who sends a message, and what its ids are made from.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// For whom it asks.
+    pub principal: Principal,
+    /// What came with the request.
+    pub headers: Headers,
+    /// The message's id, unless an idempotency key stands for one.
+    pub fresh: Uuid,
+    /// Now.
+    pub at: Timestamp,
+}
+
 impl Submission {
     /// Gives a message its ids: a fresh one, or the one its idempotency key stands for.
     ///
     /// # Errors
-    /// [`ContractError::Encode`] when the event cannot be written.
-    pub fn new(
-        principal: &Principal,
-        headers: Headers,
-        (fresh, at): (Uuid, Timestamp),
-        event: &MessageSubmitted,
-    ) -> Result<Self, ContractError> {
-        let (org, user) = (principal.org_id, principal.user_id);
-        let keyed = headers.idempotency_key.is_some();
-        let id = headers.idempotency_key.map_or(fresh, |key| {
+    /// When the event cannot be written.
+    pub fn new<E: Event>(
+        sender: Sender,
+        kind: Kind,
+        subject: Subject,
+        event: &E,
+    ) -> Result<Self, Error> {
+        let (org, user) = (sender.principal.org_id, sender.principal.user_id);
+        let keyed = sender.headers.idempotency_key.is_some();
+        let id = sender.headers.idempotency_key.map_or(sender.fresh, |key| {
             let parts = [
                 b"idempotency".as_slice(),
                 org.0.as_bytes(),
@@ -110,16 +219,47 @@ impl Submission {
         Ok(Self {
             org,
             user,
+            kind,
             run,
-            conversation: event
-                .conversation_id
+            conversation: subject
+                .conversation
                 .unwrap_or_else(|| ConversationId::opened_by(run)),
-            opens: event.conversation_id.is_none(),
+            parent: subject.parent,
+            about: subject.run,
+            approval: subject.approval,
             keyed,
-            payload: Envelope::new(message_id.clone(), at, event)?.payload,
+            payload: Envelope::new(message_id.clone(), sender.at, event)?.payload,
+            message_id,
+            at: sender.at,
+            traceparent: sender.headers.traceparent,
+        })
+    }
+
+    /// The wish to end this message's run: the same however often it is wished.
+    ///
+    /// # Errors
+    /// When the event cannot be written.
+    pub fn cancel(&self, at: Timestamp) -> Result<Self, Error> {
+        let event = RunCancel {
+            run_id: self.run,
+            conversation_id: self.conversation,
+            extra: Extra::new(),
+        };
+        let message_id = cancel_id(self.org, self.run);
+        Ok(Self {
+            org: self.org,
+            user: self.user,
+            kind: Kind::Cancel,
+            run: run_of(self.org, &message_id),
+            conversation: self.conversation,
+            parent: None,
+            about: Some(self.run),
+            approval: None,
+            keyed: true,
+            payload: Envelope::new(message_id.clone(), at, &event)?.payload,
             message_id,
             at,
-            traceparent: headers.traceparent,
+            traceparent: None,
         })
     }
 
@@ -129,16 +269,27 @@ impl Submission {
         Key {
             org: self.org,
             run: self.run,
-            kind: Kind::Message,
+        }
+    }
+
+    /// Its place in the outbox.
+    #[must_use]
+    pub const fn lanes(&self) -> Lanes {
+        Lanes {
+            conversation: self.conversation,
+            parent: self.parent,
         }
     }
 
     /// What tells two bodies under one idempotency key apart.
     #[must_use]
     pub fn fingerprint(&self) -> Vec<u8> {
-        derive_id([b"fingerprint".as_slice(), &self.payload])
-            .as_bytes()
-            .to_vec()
+        let kind = match self.kind {
+            Kind::Message => None,
+            other => Some(other.event_type().as_bytes()),
+        };
+        let parts = [b"fingerprint".as_slice(), &self.payload];
+        derive_id(parts.into_iter().chain(kind)).as_bytes().to_vec()
     }
 
     /// The message for the bus; the same however often it is made.
@@ -146,8 +297,8 @@ impl Submission {
     pub fn envelope(&self) -> Envelope {
         Envelope {
             id: self.message_id.clone(),
-            event_type: MessageSubmitted::TYPE.to_owned(),
-            correlation_id: Some(CorrelationId::from(self.run)),
+            event_type: self.kind.event_type().to_owned(),
+            correlation_id: Some(CorrelationId::from(self.about.unwrap_or(self.run))),
             timestamp: self.at,
             content_type: ContentType::MessagePack,
             traceparent: self.traceparent.clone(),
@@ -157,32 +308,13 @@ impl Submission {
         }
     }
 
-    /// The wish to end its run, for the bus; the same however often it is made.
-    ///
-    /// # Errors
-    /// [`ContractError::Encode`] when the event cannot be written.
-    pub fn cancel_envelope(&self) -> Result<Envelope, ContractError> {
-        let event = RunCancel {
-            run_id: self.run,
-            conversation_id: self.conversation,
-            extra: Extra::new(),
-        };
-        Ok(
-            Envelope::new(cancel_id(self.org, self.run), self.at, &event)?
-                .correlated(Some(CorrelationId::from(self.run)))
-                .with_metadata(Metadata {
-                    run_id: Some(self.run),
-                    ..self.metadata()
-                }),
-        )
-    }
-
     fn metadata(&self) -> Metadata {
+        let own = self.kind.starts_run().then_some(self.run);
         Metadata {
             org_id: Some(self.org),
             user_id: Some(self.user),
             conversation_id: Some(self.conversation),
-            run_id: Some(self.run),
+            run_id: self.about.or(own),
             adapter: Some(ADAPTER.to_owned()),
             ..Metadata::default()
         }

@@ -32,7 +32,7 @@ impl Transcript {
                     self.text.clone_from(text);
                 }
             }
-            LiveEvent::Status { .. } | LiveEvent::Tool { .. } => {}
+            LiveEvent::Status { .. } | LiveEvent::Tool { .. } | LiveEvent::Approval { .. } => {}
             LiveEvent::Completed { message } => {
                 if let Some(text) = message.get("text").and_then(Value::as_str) {
                     text.clone_into(&mut self.text);

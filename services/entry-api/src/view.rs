@@ -1,5 +1,9 @@
 //! What people and programs get to see over HTTP.
 
+mod approval;
+mod conversation;
+mod settings;
+
 use nexus_contracts::chat::{FinishReason, Usage};
 use nexus_contracts::events::{MessageCompleted, MessageFailed};
 use nexus_contracts::live::LiveEvent;
@@ -10,8 +14,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::answer::{Ending, Final};
-use crate::messages::Known;
+use crate::messages::{Approval, Known};
 use crate::submission::Submission;
+pub use approval::{ApprovalList, ApprovalView, NewDecision};
+pub use conversation::{
+    CommandStatus, CommandView, ConversationChange, Document, DocumentMessage, NewBranch,
+};
+pub use settings::{ChosenSettings, Limits, Parameters};
 
 /// The body of `POST /v1/messages`. Described here, read in [`crate::request`].
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -21,12 +30,9 @@ pub struct NewMessage {
     pub text: String,
     /// The conversation to go on with; a new one is opened when absent.
     pub conversation_id: Option<Uuid>,
-    /// The provider to use for this message, by its name in `providers.yaml`.
-    pub provider: Option<String>,
-    /// The model to use for this message.
-    pub model: Option<String>,
-    /// The tools the agent may use; all when absent, none when empty.
-    pub tools: Option<Vec<String>>,
+    /// What to choose for this message.
+    #[serde(flatten)]
+    pub settings: ChosenSettings,
     /// Free for the client, at most 16 KiB; comes back with the answer.
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Value>,
@@ -84,6 +90,9 @@ pub struct Tokens {
     pub input_tokens: u64,
     /// Tokens of the answers of all steps.
     pub output_tokens: u64,
+    /// What they cost, in millionths of a US dollar, where prices are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_microusd: Option<u64>,
 }
 
 impl From<Usage> for Tokens {
@@ -91,8 +100,27 @@ impl From<Usage> for Tokens {
         Self {
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
+            cost_microusd: usage.cost_microusd,
         }
     }
+}
+
+/// How sure the model was, where several answers were drawn to vote on one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Votes {
+    /// How many answers were drawn.
+    pub samples: u8,
+    /// How many said the same as the one that was chosen.
+    pub agreeing: u8,
+}
+
+/// What the person is asked for, where the answer is a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Question {
+    /// The tool that lacks it.
+    pub tool: String,
+    /// The argument that is missing.
+    pub argument: String,
 }
 
 /// Why there is no answer.
@@ -104,6 +132,16 @@ pub struct RunError {
     pub detail: String,
     /// Whether the same message may succeed later.
     pub retryable: bool,
+}
+
+impl From<MessageFailed> for RunError {
+    fn from(event: MessageFailed) -> Self {
+        Self {
+            code: event.code,
+            detail: event.detail,
+            retryable: event.retryable,
+        }
+    }
 }
 
 /// A message and what became of it.
@@ -138,6 +176,15 @@ pub struct MessageView {
     /// How many model calls it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
+    /// How sure the model was, where several answers were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Votes>,
+    /// What the person is asked for, where the answer is a question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clarification: Option<Question>,
+    /// Tool calls that wait for a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<ApprovalView>,
     /// What the client sent along, and what the provider says about the answer.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     #[schema(value_type = Object)]
@@ -150,13 +197,16 @@ pub struct MessageView {
 impl MessageView {
     /// What is known of a message.
     #[must_use]
-    pub fn of(known: &Known) -> Self {
+    pub fn of(known: &Known, approvals: &[Approval]) -> Self {
         let status = if known.queued {
             Status::Queued
         } else {
             Status::Running
         };
-        let view = Self::begun(&known.submission, status);
+        let view = Self {
+            approvals: approvals.iter().map(ApprovalView::of).collect(),
+            ..Self::begun(&known.submission, status)
+        };
         match &known.last {
             None => view,
             Some(last) => view.ended(last),
@@ -176,6 +226,9 @@ impl MessageView {
             usage: None,
             finish_reason: None,
             steps: None,
+            agreement: None,
+            clarification: None,
+            approvals: Vec::new(),
             metadata: Extra::new(),
             error: None,
         }
@@ -183,6 +236,8 @@ impl MessageView {
 
     fn ended(mut self, last: &Final) -> Self {
         match last.ending {
+            // Only what starts no run ends with its acceptance.
+            Ending::Accepted => {}
             Ending::Completed => {
                 self.status = Status::Completed;
                 if let Ok(event) = serde_json::from_slice::<MessageCompleted>(&last.payload) {
@@ -192,18 +247,22 @@ impl MessageView {
                     self.usage = Some(event.usage.into());
                     self.finish_reason = Some(event.finish_reason);
                     self.steps = Some(event.steps);
+                    self.agreement = event.agreement.map(|agreement| Votes {
+                        samples: agreement.samples,
+                        agreeing: agreement.agreeing,
+                    });
+                    self.clarification = event.clarification.map(|asked| Question {
+                        tool: asked.tool,
+                        argument: asked.argument,
+                    });
                     self.metadata = event.metadata;
                 }
             }
             Ending::Failed => {
                 self.status = Status::Failed;
                 if let Ok(event) = serde_json::from_slice::<MessageFailed>(&last.payload) {
-                    self.metadata = event.metadata;
-                    self.error = Some(RunError {
-                        code: event.code,
-                        detail: event.detail,
-                        retryable: event.retryable,
-                    });
+                    self.metadata.clone_from(&event.metadata);
+                    self.error = Some(event.into());
                 }
             }
         }
@@ -217,6 +276,7 @@ impl MessageView {
 pub fn last_events(last: &Final, seen_step: u32) -> Vec<LiveEvent> {
     let message: Value = serde_json::from_slice(&last.payload).unwrap_or_default();
     match last.ending {
+        Ending::Accepted => Vec::new(),
         Ending::Failed => vec![LiveEvent::Failed { message }],
         Ending::Completed => {
             let steps = message.get("steps").and_then(Value::as_u64).unwrap_or(1);
@@ -235,4 +295,24 @@ pub fn last_events(last: &Final, seen_step: u32) -> Vec<LiveEvent> {
             ]
         }
     }
+}
+
+/// A tool call that waits for a person as a live event, for a reader who missed the live one.
+#[must_use]
+pub fn approval_event(approval: &Approval, seen_step: u32) -> Option<LiveEvent> {
+    Some(LiveEvent::Approval {
+        step: seen_step.max(1),
+        request: serde_json::to_value(&approval.request).ok()?,
+    })
+}
+
+/// The end of a run of which nothing is kept any more: its conversation was deleted.
+#[must_use]
+pub fn erased_event() -> LiveEvent {
+    let message = serde_json::json!({
+        "code": "cancelled",
+        "detail": "the conversation was deleted",
+        "retryable": false,
+    });
+    LiveEvent::Failed { message }
 }

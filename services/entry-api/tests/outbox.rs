@@ -1,7 +1,9 @@
 //! The schedule of the ingress outbox.
 
+use std::collections::BTreeSet;
+
 use nexus_contracts::{ConversationId, OrgId, RunId, Timestamp, derive_id};
-use nexus_entry_api::outbox::{Backoff, Key, Kind, Outbox};
+use nexus_entry_api::outbox::{Backoff, Key, Lanes, Outbox};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -15,12 +17,27 @@ fn key(number: u8) -> Key {
     Key {
         org,
         run: RunId(derive_id([[number].as_slice()])),
-        kind: Kind::Message,
     }
 }
 
 fn conversation(number: u8) -> ConversationId {
     ConversationId(derive_id([b"c".as_slice(), &[number]]))
+}
+
+/// Some stand in two lines, as a branch does.
+fn lanes(number: u8) -> Lanes {
+    Lanes {
+        conversation: conversation(number % 3),
+        parent: (number >= 20).then(|| conversation((number + 1) % 3)),
+    }
+}
+
+/// The lines a message stands in.
+fn lines_of(number: u8) -> Vec<usize> {
+    let also = (number >= 20).then(|| usize::from((number + 1) % 3));
+    std::iter::once(usize::from(number % 3))
+        .chain(also)
+        .collect()
 }
 
 const fn at(millis: i64) -> Timestamp {
@@ -38,7 +55,7 @@ fn due(outbox: &mut Outbox<u8>, now: i64) -> Vec<u8> {
 #[test]
 fn a_message_is_due_at_once_then_after_twice_as_long_every_time() {
     let mut outbox = Outbox::new(BACKOFF);
-    outbox.push(key(1), conversation(1), 1, at(0));
+    outbox.push(key(1), conversation(1).into(), 1, at(0));
     assert_eq!(due(&mut outbox, 0), [1]);
     let mut waits = Vec::new();
     let mut now = 0;
@@ -56,9 +73,9 @@ fn a_message_is_due_at_once_then_after_twice_as_long_every_time() {
 fn the_next_of_a_conversation_waits_for_the_answer_to_the_one_before() {
     let mut outbox = Outbox::new(BACKOFF);
     for number in 1..=3 {
-        outbox.push(key(number), conversation(1), number, at(0));
+        outbox.push(key(number), conversation(1).into(), number, at(0));
     }
-    outbox.push(key(9), conversation(2), 9, at(0));
+    outbox.push(key(9), conversation(2).into(), 9, at(0));
     let mut first = due(&mut outbox, 0);
     first.sort_unstable();
     assert_eq!(first, [1, 9], "one of each conversation");
@@ -75,10 +92,30 @@ fn the_next_of_a_conversation_waits_for_the_answer_to_the_one_before() {
 }
 
 #[test]
+fn a_branch_waits_in_both_conversations_and_both_wait_for_it() {
+    let mut outbox = Outbox::new(BACKOFF);
+    let branch = Lanes {
+        conversation: conversation(2),
+        parent: Some(conversation(1)),
+    };
+    outbox.push(key(1), conversation(1).into(), 1, at(0));
+    outbox.push(key(2), branch, 2, at(0));
+    outbox.push(key(3), conversation(2).into(), 3, at(0));
+    outbox.push(key(4), conversation(1).into(), 4, at(0));
+    assert_eq!(due(&mut outbox, 0), [1]);
+    outbox.settle(&key(1), at(1));
+    assert_eq!(due(&mut outbox, 1), [2]);
+    outbox.settle(&key(2), at(2));
+    let mut rest = due(&mut outbox, 2);
+    rest.sort_unstable();
+    assert_eq!(rest, [3, 4]);
+}
+
+#[test]
 fn an_answer_to_one_that_still_waits_takes_it_out_of_the_line() {
     let mut outbox = Outbox::new(BACKOFF);
     for number in 1..=3 {
-        outbox.push(key(number), conversation(1), number, at(0));
+        outbox.push(key(number), conversation(1).into(), number, at(0));
     }
     assert_eq!(due(&mut outbox, 0), [1]);
     assert!(outbox.settle(&key(2), at(1)));
@@ -94,9 +131,9 @@ fn an_answer_to_one_that_still_waits_takes_it_out_of_the_line() {
 fn a_bus_that_lost_everything_gets_everything_at_once() {
     let mut outbox = Outbox::new(BACKOFF);
     for number in 1..=3 {
-        outbox.push(key(number), conversation(number), number, at(0));
+        outbox.push(key(number), conversation(number).into(), number, at(0));
     }
-    outbox.push(key(4), conversation(1), 4, at(0));
+    outbox.push(key(4), conversation(1).into(), 4, at(0));
     due(&mut outbox, 0);
     assert!(due(&mut outbox, 10).is_empty());
     outbox.all_due(at(10));
@@ -108,7 +145,7 @@ fn a_bus_that_lost_everything_gets_everything_at_once() {
 #[test]
 fn what_the_bus_refused_counts_as_never_published() {
     let mut outbox = Outbox::new(BACKOFF);
-    outbox.push(key(1), conversation(1), 1, at(0));
+    outbox.push(key(1), conversation(1).into(), 1, at(0));
     let refused = outbox.take_due(at(0), 10);
     outbox.put_back(&refused, at(5));
     let again = outbox.take_due(at(5), 10);
@@ -119,8 +156,8 @@ fn what_the_bus_refused_counts_as_never_published() {
 #[test]
 fn the_same_message_twice_is_there_once() {
     let mut outbox = Outbox::new(BACKOFF);
-    outbox.push(key(1), conversation(1), 1, at(0));
-    outbox.push(key(1), conversation(1), 1, at(0));
+    outbox.push(key(1), conversation(1).into(), 1, at(0));
+    outbox.push(key(1), conversation(1).into(), 1, at(0));
     assert_eq!((outbox.len(), due(&mut outbox, 0)), (1, vec![1]));
 }
 
@@ -152,27 +189,33 @@ proptest! {
         for act in acts {
             match act {
                 Act::Push(n) => {
-                    outbox.push(key(n), conversation(n % 3), n, at(now));
-                    let line = &mut lines[usize::from(n % 3)];
-                    if !line.contains(&n) {
-                        line.push(n);
+                    outbox.push(key(n), lanes(n), n, at(now));
+                    for line in lines_of(n) {
+                        if !lines[line].contains(&n) {
+                            lines[line].push(n);
+                        }
                     }
                 }
                 Act::Settle(n) => {
                     let was_there = lines[usize::from(n % 3)].contains(&n);
                     prop_assert_eq!(outbox.settle(&key(n), at(now)), was_there);
-                    lines[usize::from(n % 3)].retain(|other| *other != n);
+                    for line in lines_of(n) {
+                        lines[line].retain(|other| *other != n);
+                    }
                 }
                 Act::Take(pass) => {
                     now += pass;
                     for n in due(&mut outbox, now) {
-                        prop_assert_eq!(lines[usize::from(n % 3)].first(), Some(&n));
+                        for line in lines_of(n) {
+                            prop_assert_eq!(lines[line].first(), Some(&n));
+                        }
                     }
                 }
                 Act::Flush => outbox.all_due(at(now)),
             }
         }
-        prop_assert_eq!(outbox.len(), lines.iter().map(Vec::len).sum::<usize>());
+        let all: BTreeSet<u8> = lines.iter().flatten().copied().collect();
+        prop_assert_eq!(outbox.len(), all.len());
         let mut order = Vec::new();
         for _ in 0..30 {
             now += 60_000;
@@ -182,8 +225,9 @@ proptest! {
             }
         }
         prop_assert!(outbox.is_empty());
-        for (number, line) in (0_u8..).zip(&lines) {
-            let seen: Vec<u8> = order.iter().copied().filter(|n| n % 3 == number).collect();
+        for (number, line) in lines.iter().enumerate() {
+            let here = |n: &u8| lines_of(*n).contains(&number);
+            let seen: Vec<u8> = order.iter().copied().filter(here).collect();
             prop_assert_eq!(&seen, line);
         }
     }

@@ -17,8 +17,8 @@ fn everything_a_message_may_say_is_taken() {
     )
     .unwrap();
     assert_eq!(event.text, "hello");
-    assert_eq!(event.provider.as_deref(), Some("demo"));
-    assert_eq!(event.tools, Some(vec![]));
+    assert_eq!(event.settings.provider.as_deref(), Some("demo"));
+    assert_eq!(event.settings.tools, Some(vec![]));
     assert_eq!(event.metadata.get("a"), Some(&serde_json::json!([1])));
     assert!(event.conversation_id.is_some());
 }
@@ -135,7 +135,7 @@ fn an_unknown_provider_is_refused_with_the_nearest_and_all_names() {
         providers: names(&["demo", "openai"]),
         tools: None,
     };
-    let invalid = check_names(&event, &known).unwrap_err();
+    let invalid = check_names(&event.settings, &known).unwrap_err();
     assert_eq!((invalid.status, invalid.code), (422, "unknown_provider"));
     assert!(
         invalid.detail.contains("did you mean `openai`?"),
@@ -153,8 +153,11 @@ fn an_unknown_provider_is_refused_with_the_nearest_and_all_names() {
         providers: None,
         tools: names(&["current_time", "math_solver"]),
     };
-    let invalid = check_names(&event, &known).unwrap_err();
+    let invalid = check_names(&event.settings, &known).unwrap_err();
     assert_eq!(invalid.code, "unknown_tool");
+    let event = parse(br#"{"text": "x", "tool_policy": {"math_solvr": "deny", "*": "ask"}}"#);
+    let unsafe_one = check_names(&event.unwrap().settings, &known).unwrap_err();
+    assert_eq!(unsafe_one.detail, invalid.detail);
     assert!(
         invalid.detail.contains("did you mean `math_solver`?"),
         "{}",
@@ -165,7 +168,7 @@ fn an_unknown_provider_is_refused_with_the_nearest_and_all_names() {
 #[test]
 fn while_the_names_are_not_known_the_orchestrator_decides() {
     let event = parse(br#"{"text": "x", "provider": "anything", "tools": ["any"]}"#).unwrap();
-    assert!(check_names(&event, &Known::default()).is_ok());
+    assert!(check_names(&event.settings, &Known::default()).is_ok());
 }
 
 proptest! {

@@ -2,8 +2,11 @@
 
 pub mod dispatch;
 mod fields;
+pub mod history;
 pub mod load;
+pub mod prune;
 pub mod schema;
+pub mod verify;
 pub mod write;
 
 use nexus_bus::{Outgoing, Record};

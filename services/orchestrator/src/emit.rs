@@ -1,10 +1,12 @@
 //! From commands to envelopes. Pure.
 
-use nexus_contracts::events::{Event, InferenceRequested, MessageCompleted, MessageFailed};
+use nexus_contracts::events::{
+    ApprovalRequested, Event, InferenceRequested, MessageCompleted, MessageFailed,
+};
 use nexus_contracts::live::LiveEvent;
 use nexus_contracts::{ContractError, Envelope, MessageId, Metadata, Timestamp, channels};
 
-use crate::core::command::{Command, answer_id};
+use crate::core::command::{Command, Fact, answer_id};
 use crate::core::state::RunHeader;
 
 /// Until when the outbox repeats a message.
@@ -21,6 +23,8 @@ pub enum Settle {
     },
     /// Until the adapter confirms it.
     ByReceipt,
+    /// Until everybody who stores content has confirmed it.
+    ByKeepers,
     /// It is stored by the bus: whoever caused it is acknowledged only after that.
     ByPublication,
 }
@@ -64,6 +68,13 @@ pub fn emission(
         Command::Fail { header, event } => {
             answer(header, "failed", event, (final_settle(header), now))?
         }
+        Command::AskApproval {
+            id,
+            header,
+            step,
+            event,
+        } => approval(id, (header, *step), event, now)?,
+        Command::Tell { id, header, fact } => told(id, header, fact, now)?,
         Command::Infer {
             id,
             header,
@@ -87,7 +98,8 @@ pub fn emission(
         Command::Settle { .. }
         | Command::SetTimer { .. }
         | Command::ClearTimer { .. }
-        | Command::Cancel { .. } => return Ok(None),
+        | Command::Cancel { .. }
+        | Command::Erase => return Ok(None),
     };
     Ok(Some(emission))
 }
@@ -98,6 +110,52 @@ fn final_settle(header: &RunHeader) -> Settle {
     } else {
         Settle::ByPublication
     }
+}
+
+fn approval(
+    id: &MessageId,
+    (header, step): (&RunHeader, u32),
+    event: &ApprovalRequested,
+    now: Timestamp,
+) -> Result<Emission, ContractError> {
+    let metadata = Metadata {
+        step: Some(step),
+        causation_id: Some(header.message_id.clone()),
+        ..base_metadata(header)
+    };
+    Ok(Emission {
+        channel: channels::processed(&header.adapter),
+        envelope: envelope(id.clone(), event, metadata, (header, now))?,
+        settle: final_settle(header),
+        kept: true,
+    })
+}
+
+fn told(
+    id: &MessageId,
+    header: &RunHeader,
+    fact: &Fact,
+    now: Timestamp,
+) -> Result<Emission, ContractError> {
+    let metadata = Metadata {
+        run_id: None,
+        causation_id: Some(header.message_id.clone()),
+        ..base_metadata(header)
+    };
+    let (id, about) = (id.clone(), (header, now));
+    let envelope = match fact {
+        Fact::Renamed(event) => envelope(id, event, metadata, about)?,
+        Fact::Summarized(event) => envelope(id, event, metadata, about)?,
+        Fact::Branched(event) => envelope(id, event, metadata, about)?,
+        Fact::Imported(event) => envelope(id, event, metadata, about)?,
+        Fact::Deleted(event) => envelope(id, event, metadata, about)?,
+    };
+    Ok(Emission {
+        channel: channels::CONVERSATIONS.to_owned(),
+        envelope,
+        settle: Settle::ByKeepers,
+        kept: true,
+    })
 }
 
 fn answer<E: Event>(
@@ -160,8 +218,8 @@ fn base_metadata(header: &RunHeader) -> Metadata {
         org_id: Some(header.org_id),
         user_id: Some(header.user_id),
         conversation_id: Some(header.conversation_id),
-        run_id: Some(header.run_id),
-        branch: Some(0),
+        // Nothing else of a command is a run.
+        run_id: (!header.is_command).then_some(header.run_id),
         adapter: (!header.adapter.is_empty()).then(|| header.adapter.clone()),
         replay_of: header.replay_of.clone(),
         ..Metadata::default()
@@ -200,12 +258,17 @@ pub fn live(envelope: &Envelope) -> Option<Live> {
     envelope.metadata.adapter.as_ref()?;
     let event = match envelope.event_type.as_str() {
         InferenceRequested::TYPE => {
-            let step = envelope.metadata.step.unwrap_or(1);
+            // Step 0 is not for people.
+            let step = envelope.metadata.step.filter(|step| *step > 0)?;
             LiveEvent::Status {
                 step,
                 status: "thinking".to_owned(),
             }
         }
+        ApprovalRequested::TYPE => LiveEvent::Approval {
+            step: envelope.metadata.step.unwrap_or(1),
+            request: envelope.payload_json().ok()?,
+        },
         MessageCompleted::TYPE => LiveEvent::Completed {
             message: envelope.payload_json().ok()?,
         },

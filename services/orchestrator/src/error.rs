@@ -4,6 +4,9 @@ use nexus_bus::BusError;
 use nexus_contracts::ContractError;
 use nexus_store::StoreError;
 
+use crate::core::checkpoint::CheckpointError;
+use crate::core::replay::ReplayError;
+
 /// Why a batch of events could not be handled.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -24,6 +27,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A stored state or event cannot be read or written.
+    #[error("orchestrator checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// A journal does not fold.
+    #[error("orchestrator journal: {0}")]
+    Replay(#[from] ReplayError),
     /// Another replica changed a conversation meanwhile; load it again.
     #[error("a conversation was changed by another replica")]
     Conflict,

@@ -14,8 +14,8 @@ use nexus_service_kit::{
 use crate::core::Command;
 use crate::core::run::failure;
 use crate::emit::emission;
+use crate::intake::Intake;
 use crate::metrics;
-use crate::processor::Intake;
 use crate::translate::{self, Refusal, Sender, Translated};
 
 /// Handles what people and programs ask, on the channel of one adapter or client.
@@ -209,7 +209,7 @@ fn sort_out<E>(
     (outcomes, events)
 }
 
-fn fill_in(outcomes: &mut [Option<Outcome>], handled: Vec<crate::processor::Handled>) {
+fn fill_in(outcomes: &mut [Option<Outcome>], handled: Vec<crate::intake::Handled>) {
     let holes = outcomes.iter_mut().filter(|outcome| outcome.is_none());
     for (hole, handled) in holes.zip(handled) {
         *hole = Some(handled.map(|()| Vec::new()));

@@ -4,11 +4,13 @@ pub mod config;
 pub mod core;
 pub mod db;
 pub mod emit;
+pub mod environment;
 pub mod error;
 pub mod handler;
+pub mod intake;
 pub mod metrics;
-#[cfg(feature = "mutants")]
 pub mod mutant;
+mod owned;
 pub mod plan;
 pub mod processor;
 pub mod service;

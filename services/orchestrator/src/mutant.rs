@@ -1,12 +1,7 @@
-//! Ways to break the service on purpose: a test that cannot tell these from the real one proves
-//! nothing.
-
-use std::time::Duration;
+//! Ways to break the service on purpose (feature `mutants`): a test that cannot tell these from the
+//! real one proves nothing.
 
 use serde::Deserialize;
-
-use crate::processor::{Handled, Intake};
-use crate::translate::Translated;
 
 /// A way to break it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -14,25 +9,40 @@ use crate::translate::Translated;
 pub enum Mutant {
     /// Acknowledges messages before it commits what they lead to.
     AckBeforeCommit,
+    /// Does not know which requests it handled before.
+    NoInbox,
+    /// Writes conversations whatever another replica wrote meanwhile.
+    NoCompareAndSet,
+    /// Never publishes again what nobody answered, and wakes nobody.
+    NoSweeper,
+    /// Sets every timer anew when it starts.
+    TimersReset,
 }
 
-/// How long what was acknowledged stays uncommitted: long enough for a test to kill the process.
-const WINDOW: Duration = Duration::from_secs(2);
+#[cfg(feature = "mutants")]
+mod late {
+    use std::time::Duration;
 
-/// Says at once that events are handled, and handles them later.
-pub(crate) fn acknowledge_first(intake: Intake, events: Vec<Translated>) -> Vec<Handled> {
-    let handled = events.iter().map(|_| Ok(())).collect();
-    let tasks = intake.tasks.clone();
-    tasks.spawn("orchestrator.mutant", async move {
-        tokio::time::sleep(WINDOW).await;
-        for failure in intake
-            .commit(events)
-            .await
-            .into_iter()
-            .filter_map(Result::err)
-        {
-            tracing::warn!(?failure, "lost by the mutant");
-        }
-    });
-    handled
+    use crate::intake::{Handled, Intake};
+    use crate::translate::Translated;
+
+    /// How long what was acknowledged stays uncommitted: long enough for a test to kill the process.
+    const WINDOW: Duration = Duration::from_secs(2);
+
+    /// Says at once that events are handled, and handles them later.
+    pub(crate) fn acknowledge_first(intake: Intake, events: Vec<Translated>) -> Vec<Handled> {
+        let handled = events.iter().map(|_| Ok(())).collect();
+        let tasks = intake.tasks.clone();
+        tasks.spawn("orchestrator.mutant", async move {
+            tokio::time::sleep(WINDOW).await;
+            let failed = intake.commit(events).await;
+            for failure in failed.into_iter().filter_map(Result::err) {
+                tracing::warn!(?failure, "lost by the mutant");
+            }
+        });
+        handled
+    }
 }
+
+#[cfg(feature = "mutants")]
+pub(crate) use late::acknowledge_first;

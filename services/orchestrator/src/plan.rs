@@ -3,16 +3,20 @@
 //! All events of one organisation that share a commit are applied in order of arrival to what was
 //! loaded; the database layer then writes the plan in a handful of statements.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use nexus_contracts::{
-    ContractError, ConversationId, Envelope, Extra, MessageId, RunId, Timestamp, UserId,
-};
+use nexus_contracts::{ConversationId, Envelope, MessageId, RunId, Timestamp};
 
+use crate::core::checkpoint::encode_input;
 use crate::core::run::failure;
-use crate::core::{Command, Ctx, Input, Reject, RunHeader, State, step};
+use crate::core::{Asked, Command, Ctx, Input, Reject, Request, State, Timer, step};
 use crate::emit::{Emission, emission};
+use crate::error::Error;
 use crate::translate::Inbound;
+
+/// After how many events of a conversation its state is kept beside the journal, so that folding
+/// never has to go further back.
+pub const SNAPSHOT_EVERY: i64 = 100;
 
 /// A conversation as it was loaded, or as it will be written.
 #[derive(Clone, Debug)]
@@ -21,14 +25,12 @@ pub struct Conversation {
     pub version: i64,
     /// What is remembered of it.
     pub state: State,
-    /// Who opened it.
-    pub user: Option<UserId>,
 }
 
 /// How a message was handled the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handled {
-    /// It was accepted and started or queued a run.
+    /// It was accepted.
     Accepted,
     /// It was refused with `message.failed`.
     Refused,
@@ -39,8 +41,10 @@ pub enum Handled {
 pub struct Loaded {
     /// The conversations that exist.
     pub conversations: HashMap<ConversationId, Conversation>,
-    /// The submitted messages that were handled before, by (channel, id).
+    /// The requests that were handled before, by (channel, id).
     pub inbox: HashMap<(String, MessageId), (Handled, ConversationId)>,
+    /// What conversations were just before a run of theirs started, for branches.
+    pub bases: HashMap<(ConversationId, RunId), State>,
 }
 
 /// A row of the inbox.
@@ -63,8 +67,25 @@ pub struct JournalRow {
     pub conversation_id: ConversationId,
     /// The version the event led to: dense and ordered.
     pub seq: i64,
-    /// Which of the batch's events it is.
-    pub event: usize,
+    /// The run it is about.
+    pub run_id: RunId,
+    /// The message that said it.
+    pub message_id: MessageId,
+    /// Its type.
+    pub event_type: String,
+    /// What happened ([`encode_input`]).
+    pub input: Vec<u8>,
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug)]
+pub struct OutboxRow {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// The run, or the command, whose repetition repeats it.
+    pub run_id: RunId,
+    /// The message.
+    pub emission: Emission,
 }
 
 /// Everything a batch changes.
@@ -74,16 +95,18 @@ pub struct Plan {
     pub conversations: BTreeMap<ConversationId, (i64, Conversation)>,
     /// Events to journal.
     pub journal: Vec<JournalRow>,
-    /// Messages handled for the first time.
+    /// States to keep beside the journal.
+    pub snapshots: Vec<(ConversationId, Conversation)>,
+    /// Conversations of which everything stored before this batch goes.
+    pub erased: BTreeSet<ConversationId>,
+    /// Requests handled for the first time.
     pub inbox: Vec<InboxRow>,
     /// Messages to keep until they are settled.
-    pub outbox: Vec<(RunId, Emission)>,
+    pub outbox: Vec<OutboxRow>,
     /// Commands that need no answer any more.
     pub settled: Vec<MessageId>,
-    /// Deadlines to be woken at.
-    pub timers: Vec<(ConversationId, RunId, Timestamp)>,
-    /// Runs whose deadline no longer matters.
-    pub cleared: Vec<(ConversationId, RunId)>,
+    /// Timers to set, and to clear.
+    pub timers: BTreeMap<(ConversationId, Timer), Option<Timestamp>>,
     /// Runs every worker should stop working for, and until when that matters.
     pub cancelled: Vec<(RunId, Timestamp)>,
     /// What to publish once this is committed.
@@ -97,20 +120,15 @@ pub struct Plan {
 /// Applies the events of one organisation to what was loaded.
 ///
 /// # Errors
-/// [`ContractError::Encode`] when an event cannot be written.
-pub fn plan(batch: &[&Inbound], loaded: &mut Loaded, ctx: &Ctx<'_>) -> Result<Plan, ContractError> {
+/// When an event cannot be written.
+pub fn plan(batch: &[&Inbound], loaded: &mut Loaded, ctx: &Ctx<'_>) -> Result<Plan, Error> {
     let mut plan = Plan::default();
     let mut in_batch = HashSet::new();
     for (at, inbound) in batch.iter().enumerate() {
-        if let Input::Submitted(submission) = &inbound.input {
+        if let Some(asked) = inbound.input.asked() {
             let key = (inbound.channel.clone(), inbound.message_id.clone());
-            if let Some((handled, conversation_id)) = loaded.inbox.get(&key) {
-                repeat(
-                    &mut plan,
-                    &submission.header,
-                    (*handled, *conversation_id),
-                    ctx.now,
-                )?;
+            if let Some(before) = loaded.inbox.get(&key) {
+                repeat(&mut plan, asked, *before, ctx.now)?;
                 continue;
             }
             if !in_batch.insert(key) {
@@ -118,7 +136,7 @@ pub fn plan(batch: &[&Inbound], loaded: &mut Loaded, ctx: &Ctx<'_>) -> Result<Pl
                 continue;
             }
         }
-        apply(&mut plan, loaded, (at, inbound), ctx)?;
+        apply(&mut plan, loaded, inbound, ctx)?;
     }
     Ok(plan)
 }
@@ -126,37 +144,35 @@ pub fn plan(batch: &[&Inbound], loaded: &mut Loaded, ctx: &Ctx<'_>) -> Result<Pl
 fn apply(
     plan: &mut Plan,
     loaded: &mut Loaded,
-    (at, inbound): (usize, &Inbound),
+    inbound: &Inbound,
     ctx: &Ctx<'_>,
-) -> Result<(), ContractError> {
+) -> Result<(), Error> {
     let id = inbound.conversation_id;
+    let based = with_base(&inbound.input, loaded);
+    let input = based.as_ref().unwrap_or(&inbound.input);
+    let opens = input.asked().is_some_and(|asked| asked.request.opens());
     let fresh = || Conversation {
         version: 0,
         state: State::new(id),
-        user: None,
     };
-    let found = match loaded.conversations.get(&id) {
-        Some(conversation) => conversation.clone(),
-        None if inbound.opens => fresh(),
-        None => return missing_conversation(plan, inbound, ctx),
+    let found = loaded.conversations.get(&id);
+    let stepped = match found {
+        Some(found) => step(&found.state, input, ctx),
+        None if opens => step(&State::new(id), input, ctx),
+        None => Err(match input.asked() {
+            Some(_) => Reject::unknown_conversation(id),
+            // Late for a conversation that was never committed: nobody waits.
+            None => Reject::Stale,
+        }),
     };
-    match step(&found.state, &inbound.input, ctx) {
+    match stepped {
         Ok((state, commands)) => {
-            let user = found.user.or_else(|| submitter(&inbound.input));
+            let found = found.cloned().unwrap_or_else(fresh);
             let next = Conversation {
                 version: found.version + 1,
                 state,
-                user,
             };
-            plan.journal.push(JournalRow {
-                conversation_id: id,
-                seq: next.version,
-                event: at,
-            });
-            plan.conversations
-                .entry(id)
-                .and_modify(|(_, latest)| *latest = next.clone())
-                .or_insert_with(|| (found.version, next.clone()));
+            advance(plan, (inbound, input), found.version, &next)?;
             loaded.conversations.insert(id, next);
             handled(plan, inbound, Handled::Accepted);
             carry_out(plan, inbound, commands, ctx.now)
@@ -169,25 +185,45 @@ fn apply(
     }
 }
 
-fn submitter(input: &Input) -> Option<UserId> {
-    match input {
-        Input::Submitted(submission) => Some(submission.header.user_id),
-        _ => None,
-    }
+/// A branch is told what its parent was.
+fn with_base(input: &Input, loaded: &Loaded) -> Option<Input> {
+    let asked = input.asked()?;
+    let Request::Branch(branch) = &asked.request else {
+        return None;
+    };
+    let base = loaded.bases.get(&(branch.parent, branch.run_id)).cloned();
+    let mut branch = branch.clone();
+    branch.base = base.map(Box::new);
+    Some(Input::Asked(Box::new(Asked {
+        header: asked.header.clone(),
+        request: Request::Branch(branch),
+    })))
 }
 
-/// A message into a conversation that this organisation does not have is refused; a late result
-/// for one that is gone needs nothing.
-fn missing_conversation(
+/// The conversation has another version.
+fn advance(
     plan: &mut Plan,
-    inbound: &Inbound,
-    ctx: &Ctx<'_>,
-) -> Result<(), ContractError> {
-    let detail = format!(
-        "there is no conversation {}; leave conversation_id out to open one",
-        inbound.conversation_id
-    );
-    refuse(plan, inbound, ("unknown_conversation", &detail), ctx)
+    (inbound, input): (&Inbound, &Input),
+    previous: i64,
+    next: &Conversation,
+) -> Result<(), Error> {
+    let id = inbound.conversation_id;
+    plan.journal.push(JournalRow {
+        conversation_id: id,
+        seq: next.version,
+        run_id: inbound.run_id,
+        message_id: inbound.message_id.clone(),
+        event_type: inbound.event_type.clone(),
+        input: encode_input(input)?,
+    });
+    if next.version % SNAPSHOT_EVERY == 0 {
+        plan.snapshots.push((id, next.clone()));
+    }
+    plan.conversations
+        .entry(id)
+        .and_modify(|(_, latest)| *latest = next.clone())
+        .or_insert_with(|| (previous, next.clone()));
+    Ok(())
 }
 
 fn refuse(
@@ -195,18 +231,22 @@ fn refuse(
     inbound: &Inbound,
     (code, detail): (&'static str, &str),
     ctx: &Ctx<'_>,
-) -> Result<(), ContractError> {
-    let Input::Submitted(submission) = &inbound.input else {
+) -> Result<(), Error> {
+    let Some(Asked { header, request }) = inbound.input.asked() else {
         return Ok(());
     };
     handled(plan, inbound, Handled::Refused);
-    let metadata = submission.message.metadata.clone();
-    let command = failure(&submission.header, code, detail, metadata);
+    let metadata = match request {
+        Request::Submit(message) => message.metadata.clone(),
+        Request::Branch(branch) => branch.message.metadata.clone(),
+        _ => nexus_contracts::Extra::new(),
+    };
+    let command = failure(header, code, detail, metadata);
     carry_out(plan, inbound, vec![command], ctx.now)
 }
 
 fn handled(plan: &mut Plan, inbound: &Inbound, handled: Handled) {
-    if matches!(inbound.input, Input::Submitted(_)) {
+    if inbound.input.asked().is_some() {
         plan.inbox.push(InboxRow {
             channel: inbound.channel.clone(),
             message_id: inbound.message_id.clone(),
@@ -216,25 +256,20 @@ fn handled(plan: &mut Plan, inbound: &Inbound, handled: Handled) {
     }
 }
 
-/// A message that was handled before gets the same outcome under the same ids.
+/// A request that was handled before gets the same outcome under the same ids.
 fn repeat(
     plan: &mut Plan,
-    header: &RunHeader,
+    asked: &Asked,
     (handled, conversation_id): (Handled, ConversationId),
     now: Timestamp,
-) -> Result<(), ContractError> {
-    plan.repeat.push(header.run_id);
+) -> Result<(), Error> {
+    plan.repeat.push(asked.header.run_id);
     if handled == Handled::Accepted {
-        let event = nexus_contracts::events::MessageAccepted {
-            run_id: header.run_id,
-            conversation_id,
-            extra: Extra::new(),
-        };
         let accept = Command::Accept {
-            header: header.clone(),
-            event,
+            header: asked.header.clone(),
+            event: asked.accepted(conversation_id),
         };
-        if let Some(emission) = emission(&accept, &header.message_id, now)? {
+        if let Some(emission) = emission(&accept, &asked.header.message_id, now)? {
             plan.publish.push((emission.channel, emission.envelope));
         }
     }
@@ -246,29 +281,53 @@ fn carry_out(
     inbound: &Inbound,
     commands: Vec<Command>,
     now: Timestamp,
-) -> Result<(), ContractError> {
+) -> Result<(), Error> {
     let conversation_id = inbound.conversation_id;
     for command in commands {
         if let Some(emission) = emission(&command, &inbound.message_id, now)? {
             plan.publish
                 .push((emission.channel.clone(), emission.envelope.clone()));
             if emission.kept {
-                let run = emission.envelope.metadata.run_id.unwrap_or(inbound.run_id);
-                plan.outbox.push((run, emission));
+                let run_id = emission.envelope.metadata.run_id.unwrap_or(inbound.run_id);
+                plan.outbox.push(OutboxRow {
+                    conversation_id,
+                    run_id,
+                    emission,
+                });
             }
             continue;
         }
         match command {
             Command::Settle { commands } => plan.settled.extend(commands),
-            Command::SetTimer { run_id, at } => plan.timers.push((conversation_id, run_id, at)),
-            Command::ClearTimer { run_id } => plan.cleared.push((conversation_id, run_id)),
+            Command::SetTimer { timer, at } => {
+                plan.timers.insert((conversation_id, timer), Some(at));
+            }
+            Command::ClearTimer { timer } => {
+                plan.timers.insert((conversation_id, timer), None);
+            }
             Command::Cancel { run_id, until } => plan.cancelled.push((run_id, until)),
+            Command::Erase => erase(plan, conversation_id),
             Command::Accept { .. }
             | Command::Infer { .. }
             | Command::CallTool { .. }
+            | Command::AskApproval { .. }
             | Command::Complete { .. }
-            | Command::Fail { .. } => {}
+            | Command::Fail { .. }
+            | Command::Tell { .. } => {}
         }
     }
     Ok(())
+}
+
+/// Nothing said before is written any more, not even by this batch. What is left can be folded from
+/// the empty state.
+fn erase(plan: &mut Plan, id: ConversationId) {
+    plan.erased.insert(id);
+    plan.journal.retain(|row| row.conversation_id != id);
+    plan.snapshots
+        .retain(|(conversation, _)| *conversation != id);
+    plan.outbox.retain(|row| row.conversation_id != id);
+    if let Some((_, conversation)) = plan.conversations.get(&id) {
+        plan.snapshots.push((id, conversation.clone()));
+    }
 }

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_bus::Outgoing;
-use nexus_contracts::{MessageId, OrgId};
-use nexus_service_kit::{Deps, Failure, TableView, outgoing};
-use nexus_store::{SharedTx, Store};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use nexus_contracts::{MessageId, OrgId, RunId, Timestamp};
+use nexus_service_kit::{Deps, Failure, crash_point, outgoing};
+use nexus_store::{SharedTx, Store, TenantRef};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::Config;
-use crate::core::{Ctx, Limits};
+use crate::core::Ctx;
+use crate::db::dispatch;
 use crate::db::load::{load, repeated};
-use crate::db::write::{self, Timing};
+use crate::db::write::{self, Writing};
+use crate::environment::{Environments, Known};
 use crate::error::Error;
+use crate::intake::{AWAY, Handled, Intake, Job, answer, away, split};
+use crate::mutant::Mutant;
 use crate::plan::{self, Plan};
 use crate::translate::{Inbound, Translated};
 use crate::{emit, metrics};
@@ -26,69 +30,15 @@ const CONFLICT_TRIES: u32 = 10;
 /// Publications of earlier commits that may still be under way while the next one is written.
 const PUBLISHING: usize = 4;
 
-/// How long an event waits when the database or the bus is away.
-const AWAY: Duration = Duration::from_secs(1);
-
-/// What became of one event.
-pub type Handled = Result<(), Failure>;
-
-/// How many events each job of a batch has, and where to say what became of them.
-type Replies = Vec<(usize, oneshot::Sender<Vec<Handled>>)>;
-
-/// Events that arrived together, and where to say what became of them.
-struct Job {
-    events: Vec<Translated>,
-    reply: oneshot::Sender<Vec<Handled>>,
-}
-
-/// Hands events to the processor. Cheap to clone.
-#[derive(Clone)]
-pub struct Intake {
-    queue: mpsc::Sender<Job>,
-    #[cfg(feature = "mutants")]
-    mutant: Option<crate::mutant::Mutant>,
-    #[cfg(feature = "mutants")]
-    pub(crate) tasks: nexus_service_kit::Tasks,
-}
-
-impl Intake {
-    /// Handles events; one result each, in the same order. `Ok` means: committed, and everything
-    /// it led to is stored by the bus.
-    pub async fn handle(&self, events: Vec<Translated>) -> Vec<Handled> {
-        #[cfg(feature = "mutants")]
-        if self.mutant == Some(crate::mutant::Mutant::AckBeforeCommit) {
-            return crate::mutant::acknowledge_first(self.clone(), events);
-        }
-        self.commit(events).await
-    }
-
-    pub(crate) async fn commit(&self, events: Vec<Translated>) -> Vec<Handled> {
-        let count = events.len();
-        let (reply, answer) = oneshot::channel();
-        let sent = self.queue.send(Job { events, reply }).await;
-        match (sent, answer.await) {
-            (Ok(()), Ok(handled)) => handled,
-            _ => (0..count)
-                .map(|_| Err(away(&"the orchestrator is stopping")))
-                .collect(),
-        }
-    }
-}
-
-fn away(reason: &impl ToString) -> Failure {
-    Failure::Wait {
-        after: AWAY,
-        reason: reason.to_string(),
-    }
-}
+/// When the rows of an organisation that was just met are pruned for the first time.
+const PRUNE_AFTER_MS: i64 = 60 * 60 * 1000;
 
 /// Commits and publishes.
 pub struct Processor {
     deps: Deps,
     store: Store,
     config: Arc<Config>,
-    limits: Limits,
-    tools: TableView<nexus_contracts::chat::ToolSpec>,
+    environments: Environments,
 }
 
 /// What a commit leaves to do.
@@ -96,8 +46,9 @@ pub struct Processor {
 struct Committed {
     publish: Vec<Outgoing>,
     live: Vec<emit::Live>,
-    cancelled: Vec<(nexus_contracts::RunId, nexus_contracts::Timestamp)>,
+    cancelled: Vec<(RunId, Timestamp)>,
     again: Vec<usize>,
+    learned: Vec<(OrgId, String)>,
 }
 
 impl Processor {
@@ -105,26 +56,22 @@ impl Processor {
     pub fn start(
         deps: &Deps,
         store: Store,
-        config: Arc<Config>,
-        tools: TableView<nexus_contracts::chat::ToolSpec>,
+        config: &Arc<Config>,
+        environments: Environments,
     ) -> Intake {
         let (queue, jobs) = mpsc::channel(1024);
-        let limits = config.limits();
-        #[cfg(feature = "mutants")]
-        let mutant = config.mutant;
         let processor = Arc::new(Self {
             deps: deps.clone(),
             store,
-            config,
-            limits,
-            tools,
+            config: Arc::clone(config),
+            environments,
         });
         deps.tasks
             .spawn("orchestrator.processor", processor.run(jobs));
         Intake {
             queue,
             #[cfg(feature = "mutants")]
-            mutant,
+            config: Arc::clone(config),
             #[cfg(feature = "mutants")]
             tasks: deps.tasks.clone(),
         }
@@ -190,29 +137,96 @@ impl Processor {
         events: &[Translated],
         chosen: &[usize],
     ) -> Result<Committed, Error> {
-        let tools = self.tools.all();
         let now = self.deps.clock.now();
-        let ctx = Ctx {
-            now,
-            limits: &self.limits,
-            tools: &tools,
-            system_prompt: &self.config.system_prompt,
-        };
-        let resend_after = self.config.resend_after.as_millis();
-        let resend_after_ms = i64::try_from(resend_after).unwrap_or(i64::MAX);
-        let timing = Timing {
-            now,
-            resend_after_ms,
-        };
         let tx = self.store.begin_shared().await?;
+        crash_point!(
+            "orchestrator.before_load",
+            fail => return nexus_service_kit::crash::no_store()
+        );
         let mut committed = Committed::default();
         for (org, group) in by_organisation(events, chosen) {
-            let plan = organisation(&tx, (org, &group), &ctx, &timing).await?;
-            committed.again.extend(plan.1.iter().copied());
-            collect(&mut committed, plan.0, plan.2);
+            self.organisation(&tx, (org, &group), now, &mut committed)
+                .await?;
         }
+        crash_point!(
+            "orchestrator.before_commit",
+            fail => return nexus_service_kit::crash::no_store()
+        );
         tx.commit().await?;
+        crash_point!("orchestrator.committed", fail => return nexus_service_kit::crash::no_store());
+        self.environments
+            .stored(std::mem::take(&mut committed.learned));
         Ok(committed)
+    }
+
+    /// The events of one organisation: loaded, planned and written.
+    async fn organisation(
+        &self,
+        tx: &SharedTx,
+        (org, group): (OrgId, &Group<'_>),
+        now: Timestamp,
+        committed: &mut Committed,
+    ) -> Result<(), Error> {
+        let tenant = tx.tenant(org);
+        for (by, ids) in &group.receipts {
+            write::confirm(&tenant, by, ids).await?;
+        }
+        if group.events.is_empty() {
+            return Ok(());
+        }
+        let batch: Vec<&Inbound> = group.events.iter().map(|(_, event)| *event).collect();
+        let known = self.environments.of(org)?;
+        let ctx = Ctx {
+            now,
+            environment: &known.environment,
+        };
+        let mut loaded = load(&tenant, &batch).await?;
+        if self.config.is_mutant(Mutant::NoInbox) {
+            loaded.inbox.clear();
+        }
+        let mut plan = plan::plan(&batch, &mut loaded, &ctx)?;
+        if self.config.is_mutant(Mutant::NoInbox) {
+            plan.inbox.clear();
+        }
+        let again = plan.again.iter();
+        let again = again.filter_map(|at| group.events.get(*at).map(|(at, _)| *at));
+        committed.again.extend(again);
+        if !plan.repeat.is_empty() {
+            committed
+                .publish
+                .extend(repeated(&tenant, &plan.repeat).await?);
+        }
+        self.learn(&tenant, &known, now, committed).await?;
+        let resend_after = self.config.resend_after.as_millis();
+        let writing = Writing {
+            now,
+            resend_after_ms: i64::try_from(resend_after).unwrap_or(i64::MAX),
+            keepers: &self.config.keepers,
+            environment: &known.hash,
+            compare_and_set: !self.config.is_mutant(Mutant::NoCompareAndSet),
+        };
+        write::write(&tenant, &plan, &writing).await?;
+        collect(committed, plan);
+        Ok(())
+    }
+
+    /// Keeps an environment that this process has not seen stored, and sees to it that the
+    /// organisation is pruned.
+    async fn learn(
+        &self,
+        tenant: &TenantRef<'_>,
+        known: &Known,
+        now: Timestamp,
+        committed: &mut Committed,
+    ) -> Result<(), Error> {
+        let org = tenant.org();
+        if self.environments.is_stored(org, known) {
+            return Ok(());
+        }
+        write::environment(tenant, &known.hash, &known.body).await?;
+        dispatch::plan_retention(tenant, now.plus_millis(PRUNE_AFTER_MS)).await?;
+        committed.learned.push((org, known.hash.clone()));
+        Ok(())
     }
 
     async fn deliver(
@@ -247,7 +261,16 @@ impl Processor {
 
     async fn publish(&self, committed: Committed) -> Result<(), Error> {
         if !committed.publish.is_empty() {
+            crash_point!(
+                "orchestrator.before_publish",
+                fail => return nexus_service_kit::crash::no_bus(),
+                twice => drop(self.deps.bus.publish(committed.publish.clone()).await)
+            );
             self.deps.bus.publish(committed.publish).await?;
+            crash_point!(
+                "orchestrator.published",
+                fail => return nexus_service_kit::crash::no_bus()
+            );
         }
         for (run, until) in committed.cancelled {
             crate::sweeper::project_cancellation(&self.deps, run, until).await;
@@ -267,37 +290,7 @@ impl Processor {
     }
 }
 
-/// The events of one organisation: loaded, planned and written. Returns the plan, which of the
-/// events must be delivered again, and messages of runs whose events were repeated.
-async fn organisation(
-    tx: &SharedTx,
-    (org, group): (OrgId, &Group<'_>),
-    ctx: &Ctx<'_>,
-    timing: &Timing,
-) -> Result<(Plan, Vec<usize>, Vec<Outgoing>), Error> {
-    let tenant = tx.tenant(org);
-    write::settle(&tenant, &group.receipts).await?;
-    if group.events.is_empty() {
-        return Ok((Plan::default(), Vec::new(), Vec::new()));
-    }
-    let batch: Vec<&Inbound> = group.events.iter().map(|(_, event)| *event).collect();
-    let mut loaded = load(&tenant, &batch).await?;
-    let plan = plan::plan(&batch, &mut loaded, ctx)?;
-    let again = plan
-        .again
-        .iter()
-        .filter_map(|at| group.events.get(*at).map(|(at, _)| *at));
-    let again = again.collect();
-    let repeats = if plan.repeat.is_empty() {
-        Vec::new()
-    } else {
-        repeated(&tenant, &plan.repeat).await?
-    };
-    write::write(&tenant, &plan, &batch, timing).await?;
-    Ok((plan, again, repeats))
-}
-
-fn collect(committed: &mut Committed, plan: Plan, repeats: Vec<Outgoing>) {
+fn collect(committed: &mut Committed, plan: Plan) {
     committed.live.extend(
         plan.publish
             .iter()
@@ -308,7 +301,6 @@ fn collect(committed: &mut Committed, plan: Plan, repeats: Vec<Outgoing>) {
         .iter()
         .map(|(channel, envelope)| outgoing(channel, envelope));
     committed.publish.extend(messages);
-    committed.publish.extend(repeats);
     committed.cancelled.extend(plan.cancelled);
 }
 
@@ -316,7 +308,7 @@ fn collect(committed: &mut Committed, plan: Plan, repeats: Vec<Outgoing>) {
 #[derive(Default)]
 struct Group<'a> {
     events: Vec<(usize, &'a Inbound)>,
-    receipts: Vec<MessageId>,
+    receipts: BTreeMap<&'a str, Vec<MessageId>>,
 }
 
 /// In order of organisation, so that two replicas never wait for each other crosswise.
@@ -331,35 +323,15 @@ fn by_organisation<'a>(events: &'a [Translated], chosen: &[usize]) -> BTreeMap<O
                     .events
                     .push((*at, event));
             }
-            Some(Translated::Receipt { org, ids }) => {
-                groups
-                    .entry(*org)
-                    .or_default()
-                    .receipts
-                    .extend(ids.iter().cloned());
+            Some(Translated::Receipt { org, ids, by }) => {
+                let receipts = &mut groups.entry(*org).or_default().receipts;
+                let of_one = receipts.entry(by.as_str()).or_default();
+                of_one.extend(ids.iter().cloned());
             }
             None => {}
         }
     }
     groups
-}
-
-fn split(batch: Vec<Job>) -> (Vec<Translated>, Replies) {
-    let mut events = Vec::new();
-    let mut replies = Vec::with_capacity(batch.len());
-    for job in batch {
-        replies.push((job.events.len(), job.reply));
-        events.extend(job.events);
-    }
-    (events, replies)
-}
-
-fn answer(replies: Replies, handled: Vec<Handled>) {
-    let mut handled = handled.into_iter();
-    for (count, reply) in replies {
-        // A loop that is gone has given its deliveries back; they come again.
-        let _gone = reply.send(handled.by_ref().take(count).collect());
-    }
 }
 
 fn set(handled: &mut [Handled], at: usize, failure: &Failure) {
@@ -380,6 +352,10 @@ fn is_away(error: &Error) -> bool {
     match error {
         Error::Store(error) => error.is_transient(),
         Error::Bus(error) => error.is_transient(),
-        Error::Contract(_) | Error::Row { .. } | Error::Conflict => false,
+        Error::Contract(_)
+        | Error::Row { .. }
+        | Error::Checkpoint(_)
+        | Error::Replay(_)
+        | Error::Conflict => false,
     }
 }

@@ -11,9 +11,12 @@ use nexus_service_kit::{
 };
 
 use crate::config::{Config, LOCAL_CLIENT};
-use crate::db::schema::MIGRATIONS;
+use crate::db::schema::SCHEMA;
+use crate::environment::Environments;
 use crate::handler::{Incoming, Results};
-use crate::processor::{Intake, Processor};
+use crate::intake::Intake;
+use crate::owned::Owned;
+use crate::processor::Processor;
 use crate::sweeper::Sweeper;
 
 /// The service's name: its group, its configuration section and its database.
@@ -41,17 +44,23 @@ impl Service for Orchestrator {
     }
 
     async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
-        let store = deps.stores.open(NAME, MIGRATIONS).await?;
+        let store = deps.stores.open(NAME, SCHEMA).await?;
         let tools = TableView::watch(deps, tables::TOOLS).await;
         let principals = TableView::watch(deps, tables::PRINCIPALS).await;
-        let intake = Processor::start(deps, store.clone(), Arc::clone(&self.config), tools);
+        let settings = TableView::watch(deps, tables::SETTINGS).await;
+        let written = self.config.settings.by_key();
+        let bounds = self.config.bounds();
+        let environments = Environments::new(bounds, written, &tools, &settings);
+        let intake = Processor::start(deps, store.clone(), &self.config, environments);
         let sweeper = Sweeper {
             deps: deps.clone(),
             store,
             config: Arc::clone(&self.config),
             intake: intake.clone(),
-            principals: self.principals.clone(),
-            published: principals.clone(),
+            owned: Owned {
+                principals: (self.principals.clone(), principals.clone()),
+                settings: (self.config.settings.by_key(), settings),
+            },
         };
         deps.tasks.spawn("orchestrator.sweeper", sweeper.run());
         let mut consumes = self.consume_incoming(deps, &intake, &principals);

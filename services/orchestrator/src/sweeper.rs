@@ -1,31 +1,34 @@
 //! Looks after what is due: messages that nobody answered, deadlines, cancellations; and after
 //! what a bus that lost its data must be told again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nexus_bus::Expect;
 use nexus_contracts::live::Cancelled;
-use nexus_contracts::principal::Principal;
 use nexus_contracts::{OrgId, RunId, Timestamp, channels, tables};
-use nexus_service_kit::{Deps, TableView, put_table};
+use nexus_service_kit::{Deps, crash_point, put_table};
 use nexus_store::Store;
-use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::db::dispatch::{self, Due};
+use crate::db::dispatch::{self, Due, kind, timer_of};
 use crate::db::load::unsettled;
-use crate::db::write::kind;
+use crate::db::prune::{self, Before};
 use crate::error::Error;
+use crate::intake::Intake;
 use crate::metrics;
-use crate::processor::Intake;
-use crate::translate::{Translated, deadline};
+use crate::mutant::Mutant;
+use crate::owned::Owned;
+use crate::translate::{Translated, timer};
 
-/// Most rows claimed by one sweep.
+/// Most rows claimed at once.
 const LIMIT: u32 = 500;
 
-/// How often what is only kept to recognise repetitions is pruned.
-const PRUNE_EVERY: std::time::Duration = std::time::Duration::from_secs(600);
+/// How often an organisation's rows are pruned.
+const PRUNE_EVERY_MS: i64 = 24 * 60 * 60 * 1000;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The sweeper of one replica.
 pub struct Sweeper {
@@ -37,10 +40,8 @@ pub struct Sweeper {
     pub config: Arc<Config>,
     /// Where due deadlines go.
     pub intake: Intake,
-    /// What `control.principals` must hold.
-    pub principals: BTreeMap<String, Principal>,
-    /// What it holds.
-    pub published: TableView<Principal>,
+    /// The tables this service owns.
+    pub owned: Owned,
 }
 
 impl Sweeper {
@@ -49,7 +50,11 @@ impl Sweeper {
         let mut ticks = tokio::time::interval(self.config.sweep_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let health = self.deps.health.component("orchestrator.sweeper");
-        let mut pruned = Instant::now();
+        if self.config.is_mutant(Mutant::TimersReset)
+            && let Err(error) = self.reset_timers().await
+        {
+            health.failing(error.to_string());
+        }
         while self
             .deps
             .shutdown
@@ -57,52 +62,60 @@ impl Sweeper {
             .await
             .is_some()
         {
-            match self.sweep(&mut pruned).await {
+            self.owned.put(&self.deps).await;
+            if self.config.is_mutant(Mutant::NoSweeper) {
+                continue;
+            }
+            match self.sweep().await {
                 Ok(()) => health.ok(),
                 Err(error) => health.failing(error.to_string()),
             }
         }
     }
 
-    async fn sweep(&self, pruned: &mut Instant) -> Result<(), Error> {
-        self.put_principals().await;
+    async fn sweep(&self) -> Result<(), Error> {
         self.watch_incarnations().await?;
-        let now = self.deps.clock.now();
-        let resend = i64::try_from(self.config.resend_after.as_millis()).unwrap_or(i64::MAX);
-        let tx = self.store.begin_shared().await?;
-        let due = dispatch::claim_due(&tx, now, resend, LIMIT).await?;
-        tx.commit().await?;
-        self.resend(&due, now).await?;
-        self.wake(&due, now).await?;
-        self.cancellations(&due, now).await?;
-        if pruned.elapsed() >= PRUNE_EVERY {
-            *pruned = Instant::now();
-            let kept = i64::try_from(self.config.retention.as_millis()).unwrap_or(i64::MAX);
+        loop {
+            let now = self.deps.clock.now();
+            let resend = millis(self.config.resend_after);
             let tx = self.store.begin_shared().await?;
-            dispatch::prune(&tx, now.plus_millis(-kept)).await?;
+            let due = dispatch::claim_due(&tx, now, resend, LIMIT).await?;
             tx.commit().await?;
+            if !due.is_empty() {
+                crash_point!(
+                    "orchestrator.swept",
+                    fail => return nexus_service_kit::crash::no_store()
+                );
+            }
+            self.resend(&due, now).await?;
+            self.wake(&due).await?;
+            self.cancellations(&due, now).await?;
+            self.retention(&due, now).await?;
+            if due.len() < LIMIT as usize {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
-    /// This service owns the table: what is missing or differs is put again.
-    async fn put_principals(&self) {
-        let there = self.published.all();
-        for (key, principal) in &self.principals {
-            if there.get(key) == Some(principal) {
-                continue;
-            }
-            if let Err(error) = put_table(&self.deps.bus, tables::PRINCIPALS, key, principal).await
-            {
-                tracing::debug!(%error, key, "principal not yet published");
-            }
+    /// The mutant's way to treat timers: whoever starts it often enough never meets a deadline.
+    async fn reset_timers(&self) -> Result<(), Error> {
+        let tx = self.store.begin_shared().await?;
+        let later = self.deps.clock.now().plus_millis(PRUNE_EVERY_MS);
+        for kind in [kind::DEADLINE, kind::APPROVAL] {
+            dispatch::postpone(&tx, kind, later).await?;
         }
+        Ok(tx.commit().await?)
     }
 
     /// A channel with another life lost what was in it: everything unsettled is due at once.
     async fn watch_incarnations(&self) -> Result<(), Error> {
         let mut seen = Vec::new();
-        let work = [channels::INFERENCE_REQUEST, channels::TOOLS_EXECUTE].map(str::to_owned);
+        let work = [
+            channels::INFERENCE_REQUEST,
+            channels::TOOLS_EXECUTE,
+            channels::CONVERSATIONS,
+        ]
+        .map(str::to_owned);
         let answers = self
             .config
             .adapters
@@ -143,29 +156,25 @@ impl Sweeper {
                 messages = messages.len(),
                 "unanswered messages published again"
             );
+            crash_point!(
+                "orchestrator.before_resend",
+                fail => return nexus_service_kit::crash::no_bus(),
+                twice => drop(self.deps.bus.publish(messages.clone()).await)
+            );
             self.deps.bus.publish(messages).await?;
         }
         Ok(())
     }
 
-    async fn wake(&self, due: &[Due], now: Timestamp) -> Result<(), Error> {
-        let mut rows = Vec::new();
-        let mut events = Vec::new();
-        for row in due.iter().filter(|row| row.kind == kind::DEADLINE) {
-            let Some((conversation, run)) = row.id.split_once('/') else {
-                continue;
-            };
-            let (Ok(conversation), Ok(run)) = (conversation.parse(), run.parse()) else {
-                continue;
-            };
-            events.push(Translated::Event(Box::new(deadline(
-                row.org,
-                conversation,
-                run,
-                now,
-            ))));
-            rows.push(row);
-        }
+    async fn wake(&self, due: &[Due]) -> Result<(), Error> {
+        let timers = due
+            .iter()
+            .filter_map(|row| Some((row, timer_of(row)?)))
+            .map(|(row, (conversation, which))| {
+                let event = timer(row.org, conversation, which);
+                (row, Translated::Event(Box::new(event)))
+            });
+        let (rows, events): (Vec<&Due>, Vec<Translated>) = timers.unzip();
         if events.is_empty() {
             return Ok(());
         }
@@ -175,10 +184,28 @@ impl Sweeper {
             match handled {
                 Ok(()) => dispatch::forget(&tx, row).await?,
                 // Stays due, and comes again with a later sweep.
-                Err(failure) => tracing::warn!(?failure, "a deadline could not be handled"),
+                Err(failure) => tracing::warn!(?failure, "a timer could not be handled"),
             }
         }
         Ok(tx.commit().await?)
+    }
+
+    /// Prunes the organisations whose turn it is, each in a transaction of its own.
+    async fn retention(&self, due: &[Due], now: Timestamp) -> Result<(), Error> {
+        for row in due.iter().filter(|row| row.kind == kind::RETENTION) {
+            let days = self.owned.history_days(row.org);
+            let before = Before {
+                repetitions: now.plus_millis(-millis(self.config.retention)),
+                history: days.map(|days| now.plus_millis(-i64::from(days) * DAY_MS)),
+            };
+            let tx = self.store.begin_shared().await?;
+            let rows = prune::prune(&tx.tenant(row.org), before).await?;
+            let next = now.plus_millis(PRUNE_EVERY_MS);
+            dispatch::plan_next_retention(&tx, row, next).await?;
+            tx.commit().await?;
+            tracing::debug!(rows, "pruned an organisation");
+        }
+        Ok(())
     }
 
     async fn cancellations(&self, due: &[Due], now: Timestamp) -> Result<(), Error> {
@@ -212,4 +239,8 @@ pub(crate) async fn project_cancellation(deps: &Deps, run: RunId, until: Timesta
     if let Err(error) = put_table(&deps.bus, tables::RUNS_CANCELLED, &key, &cancelled).await {
         tracing::warn!(%error, %run, "cancellation not yet published");
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

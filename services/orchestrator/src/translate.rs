@@ -1,17 +1,16 @@
 //! From envelopes to what the core understands. Pure.
 
-use bytes::Bytes;
 use nexus_contracts::events::{
-    Event, InferenceCompleted, InferenceFailed, MessageSubmitted, ReceiptRecorded, RunCancel,
-    ToolCompleted, ToolFailed,
+    ApprovalDecided, ConversationBranch, ConversationConfigure, ConversationDelete,
+    ConversationImport, ConversationRename, Event, InferenceCompleted, InferenceFailed,
+    MessageSubmitted, ReceiptRecorded, RunCancel, ToolCompleted, ToolFailed,
 };
 use nexus_contracts::principal::Principal;
 use nexus_contracts::{
-    ContentType, ContractError, ConversationId, CorrelationId, Envelope, MessageId, OrgId, RunId,
-    Timestamp,
+    ContractError, ConversationId, CorrelationId, Envelope, MessageId, OrgId, RunId,
 };
 
-use crate::core::{Input, RunHeader, Submission};
+use crate::core::{Asked, Branch, Input, Request, RunHeader, Timer};
 
 /// Who writes on an incoming channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,14 +54,8 @@ pub struct Inbound {
     pub message_id: MessageId,
     /// What it says.
     pub input: Input,
-    /// Whether it may open a conversation that does not exist.
-    pub opens: bool,
-    /// For the journal: the event type and the payload as received.
+    /// The event type, for the journal.
     pub event_type: String,
-    /// How the payload is written.
-    pub content_type: ContentType,
-    /// The payload as received.
-    pub payload: Bytes,
 }
 
 /// What an envelope turned out to be.
@@ -76,6 +69,8 @@ pub enum Translated {
         org: OrgId,
         /// The messages.
         ids: Vec<MessageId>,
+        /// Who has them.
+        by: String,
     },
 }
 
@@ -109,50 +104,100 @@ pub fn incoming(
         code: "bad_request",
         detail,
     };
-    let unreadable = |error: ContractError| refuse(error.to_string());
-    let (input, header, opens) = match envelope.event_type.as_str() {
-        MessageSubmitted::TYPE => {
-            let message: MessageSubmitted = envelope.decode().map_err(unreadable)?;
-            let opens = message.conversation_id.is_none();
-            let mut header = header.clone();
-            header.conversation_id = message.conversation_id.unwrap_or(header.conversation_id);
-            let submission = Submission {
-                header: header.clone(),
-                message,
-            };
-            (Input::Submitted(Box::new(submission)), header, opens)
-        }
-        RunCancel::TYPE => {
-            let cancel: RunCancel = envelope.decode().map_err(unreadable)?;
-            let mut header = header.clone();
-            header.conversation_id = cancel.conversation_id;
-            header.run_id = cancel.run_id;
-            (
-                Input::Cancelled {
-                    run_id: cancel.run_id,
-                },
-                header,
-                false,
-            )
-        }
-        other => {
-            return Err(refuse(format!(
-                "unknown event type `{other}` on {channel}; send `message.submitted` or `run.cancel`"
-            )));
-        }
+    let asked = request(envelope, header.clone());
+    let asked = asked.map_err(|error: ContractError| refuse(error.to_string()))?;
+    let Some(asked) = asked else {
+        return Err(refuse(format!(
+            "unknown event type `{}` on {channel}; send `{}`, `{}`, `{}` or `conversation.*`",
+            envelope.event_type,
+            MessageSubmitted::TYPE,
+            RunCancel::TYPE,
+            ApprovalDecided::TYPE
+        )));
     };
     Ok(Translated::Event(Box::new(Inbound {
-        org: header.org_id,
-        conversation_id: header.conversation_id,
-        run_id: header.run_id,
+        org: asked.header.org_id,
+        conversation_id: asked.header.conversation_id,
+        run_id: asked.header.run_id,
         channel: channel.to_owned(),
         message_id: envelope.id.clone(),
-        input,
-        opens,
+        input: Input::Asked(Box::new(asked)),
         event_type: envelope.event_type.clone(),
-        content_type: envelope.content_type,
-        payload: envelope.payload.clone(),
     })))
+}
+
+/// What is asked for, with the conversation it is about in the header; `None` for what nobody can
+/// ask for.
+fn request(envelope: &Envelope, header: RunHeader) -> Result<Option<Asked>, ContractError> {
+    let command = |conversation_id: ConversationId| RunHeader {
+        conversation_id,
+        is_command: true,
+        ..header.clone()
+    };
+    let (header, request) = match envelope.event_type.as_str() {
+        MessageSubmitted::TYPE => {
+            let message: MessageSubmitted = envelope.decode()?;
+            let mut header = header;
+            header.conversation_id = message.conversation_id.unwrap_or(header.conversation_id);
+            (header, Request::Submit(Box::new(message)))
+        }
+        RunCancel::TYPE => {
+            let RunCancel {
+                run_id,
+                conversation_id,
+                ..
+            } = envelope.decode()?;
+            (command(conversation_id), Request::Cancel { run_id })
+        }
+        ApprovalDecided::TYPE => {
+            let decision: ApprovalDecided = envelope.decode()?;
+            (command(decision.conversation_id), Request::Decide(decision))
+        }
+        ConversationRename::TYPE => {
+            let rename: ConversationRename = envelope.decode()?;
+            let title = rename.title;
+            (command(rename.conversation_id), Request::Rename { title })
+        }
+        ConversationConfigure::TYPE => {
+            let configure: ConversationConfigure = envelope.decode()?;
+            let settings = Box::new(configure.settings);
+            (
+                command(configure.conversation_id),
+                Request::Configure(settings),
+            )
+        }
+        ConversationDelete::TYPE => {
+            let delete: ConversationDelete = envelope.decode()?;
+            (command(delete.conversation_id), Request::Delete)
+        }
+        ConversationBranch::TYPE => {
+            let branch: ConversationBranch = envelope.decode()?;
+            (header, Request::Branch(Box::new(branch_of(branch))))
+        }
+        ConversationImport::TYPE => {
+            let import: ConversationImport = envelope.decode()?;
+            let document = Box::new(import.conversation);
+            (command(header.conversation_id), Request::Import(document))
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Asked { header, request }))
+}
+
+fn branch_of(branch: ConversationBranch) -> Branch {
+    let message = MessageSubmitted {
+        text: branch.text,
+        conversation_id: None,
+        settings: branch.settings,
+        metadata: branch.metadata,
+        extra: branch.extra,
+    };
+    Branch {
+        parent: branch.conversation_id,
+        run_id: branch.run_id,
+        message,
+        base: None,
+    }
 }
 
 /// The header of the run an incoming message starts, as far as its flat fields tell.
@@ -184,6 +229,7 @@ pub fn header_of(envelope: &Envelope, channel: &str, sender: &Sender) -> Result<
         receipts,
         traceparent: envelope.traceparent.clone(),
         replay_of: envelope.metadata.replay_of.clone(),
+        is_command: false,
     })
 }
 
@@ -203,6 +249,7 @@ pub fn result(envelope: &Envelope, channel: &str) -> Result<Translated, String> 
         return Ok(Translated::Receipt {
             org,
             ids: receipt.ids,
+            by: receipt.by,
         });
     }
     let command = metadata
@@ -219,10 +266,7 @@ pub fn result(envelope: &Envelope, channel: &str) -> Result<Translated, String> 
         channel: channel.to_owned(),
         message_id: envelope.id.clone(),
         input,
-        opens: false,
         event_type: envelope.event_type.clone(),
-        content_type: envelope.content_type,
-        payload: envelope.payload.clone(),
     })))
 }
 
@@ -252,24 +296,29 @@ fn result_input(envelope: &Envelope, command: MessageId) -> Result<Input, Contra
     })
 }
 
-/// The event a run's deadline raises.
+/// The event a timer raises.
 #[must_use]
-pub fn deadline(
-    org: OrgId,
-    conversation_id: ConversationId,
-    run_id: RunId,
-    at: Timestamp,
-) -> Inbound {
+pub fn timer(org: OrgId, conversation_id: ConversationId, timer: Timer) -> Inbound {
+    let (run_id, message_id, input, event_type) = match timer {
+        Timer::Deadline(run_id) => {
+            let input = Input::DeadlinePassed { run_id };
+            (run_id, MessageId::from(run_id), input, "timer.deadline")
+        }
+        Timer::Approval(run_id, approval_id) => {
+            let input = Input::ApprovalExpired {
+                run_id,
+                approval_id: approval_id.clone(),
+            };
+            (run_id, approval_id, input, "timer.approval")
+        }
+    };
     Inbound {
         org,
         conversation_id,
         run_id,
         channel: "timers".to_owned(),
-        message_id: MessageId::from(run_id),
-        input: Input::DeadlinePassed { run_id },
-        opens: false,
-        event_type: "timer.due".to_owned(),
-        content_type: ContentType::Json,
-        payload: Bytes::from(format!("{{\"at\":\"{at}\"}}")),
+        message_id,
+        input,
+        event_type: event_type.to_owned(),
     }
 }

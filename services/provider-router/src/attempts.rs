@@ -1,7 +1,8 @@
 //! The one retry loop of the system.
 //!
 //! Until the first piece of text has reached a listener, trying again is free. From then on it is
-//! not: another answer would contradict what was already heard, so the call fails as it is.
+//! not: another answer would contradict what was already heard, so the call fails as it is. A quiet
+//! question has no listeners.
 
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Attempts {
     pub tries: u32,
     /// How long the first piece of text took, if any came.
     pub first_text: Option<Duration>,
+    /// Whether somebody may have heard a part of it.
+    pub heard: bool,
 }
 
 impl Attempts {
@@ -33,7 +36,7 @@ impl Attempts {
             .outcome
             .as_ref()
             .is_err_and(|failure| failure.class.is_transient());
-        transient && self.first_text.is_none()
+        transient && !self.heard
     }
 }
 
@@ -49,6 +52,8 @@ pub struct Question<'a> {
     pub policy: &'a RetryPolicy,
     /// No longer than this.
     pub until: Instant,
+    /// Whether nobody hears what is said.
+    pub quiet: bool,
 }
 
 /// Asks until there is an answer, there is no use in going on, or the time is over.
@@ -73,6 +78,7 @@ pub async fn ask(question: &Question<'_>, sink: &mut dyn DeltaSink) -> Attempts 
         outcome,
         tries,
         first_text: heard.first_text,
+        heard: heard.first_text.is_some() && !question.quiet,
     }
 }
 
@@ -96,7 +102,8 @@ async fn try_often(
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
-        if heard.first_text.is_some() || !failure.class.is_transient() {
+        let spoken = heard.first_text.is_some() && !question.quiet;
+        if spoken || !failure.class.is_transient() {
             return Err(failure);
         }
         let left = question.until.saturating_duration_since(Instant::now());
@@ -192,6 +199,14 @@ mod tests {
     }
 
     async fn run(failures: &[(bool, FailureClass)], seconds: u64) -> (Attempts, String, usize) {
+        ask_for(failures, seconds, |_| {}).await
+    }
+
+    async fn ask_for(
+        failures: &[(bool, FailureClass)],
+        seconds: u64,
+        change: impl FnOnce(&mut Question<'_>),
+    ) -> (Attempts, String, usize) {
         let provider = Scripted {
             failures: failures.to_vec(),
             calls: AtomicUsize::new(0),
@@ -210,13 +225,15 @@ mod tests {
             patience: Duration::from_secs(1),
         };
         let until = Instant::now() + Duration::from_secs(seconds);
-        let question = Question {
+        let mut question = Question {
             provider: &provider,
             name: "p",
             request: &request,
             policy: &policy,
             until,
+            quiet: false,
         };
+        change(&mut question);
         let mut text = Text::default();
         let attempts = ask(&question, &mut text).await;
         (attempts, text.0, provider.calls.into_inner())
@@ -249,6 +266,16 @@ mod tests {
             FailureClass::Interrupted
         );
         assert!(!attempts.may_run_again());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_hears_is_tried_again_after_a_word_too() {
+        let failures = [(true, FailureClass::Interrupted)];
+        let (attempts, _, calls) = ask_for(&failures, 60, |question| question.quiet = true).await;
+        assert_eq!((attempts.tries, calls, attempts.heard), (2, 2, false));
+        assert!(attempts.outcome.is_ok());
+        let (attempts, ..) = ask_for(&[failures[0]; 9], 60, |question| question.quiet = true).await;
+        assert!(attempts.may_run_again());
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nexus_bus::Outgoing;
 use nexus_contracts::events::{Event, InferenceCompleted, InferenceFailed, InferenceRequested};
 use nexus_contracts::{
-    ContractError, Envelope, Extra, MessageId, Metadata, OrgId, Timestamp, channels,
+    ContractError, ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, Timestamp, channels,
 };
 use nexus_service_kit::outgoing;
 
@@ -18,6 +18,8 @@ pub struct Command {
     pub id: MessageId,
     /// The tenant.
     pub org: OrgId,
+    /// The conversation it is about: what is erased with it.
+    pub conversation: Option<ConversationId>,
     /// After this moment it is refused.
     pub deadline: Timestamp,
     /// What it asks.
@@ -58,6 +60,7 @@ impl Command {
         Ok(Self {
             id: envelope.id.clone(),
             org,
+            conversation: envelope.metadata.conversation_id,
             deadline,
             asked,
         })

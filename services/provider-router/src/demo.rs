@@ -13,6 +13,7 @@ pub mod phrases;
 pub mod reply;
 pub mod results;
 pub mod stream;
+pub mod summary;
 
 use serde_json::Value;
 

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use nexus_bus::{Bus, Outgoing};
 use nexus_contracts::events::InferenceCompleted;
 use nexus_contracts::live::Cancelled;
 use nexus_contracts::{Extra, Timestamp};
-use nexus_service_kit::{Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView};
-use nexus_store::{Claim, Claimed, Completion, EffectClass, Ledger};
+use nexus_service_kit::{
+    Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView, crash_point,
+};
+use nexus_store::{Claim, Claimed, Completion, EffectClass, Ledger, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -60,11 +63,12 @@ impl Handler for Router {
             .map_err(|error| Failure::reject(error.to_string()))?;
         match self.ledger.claim(self.claim(&command, now)).await {
             Ok(Claimed::Run { epoch, attempt }) => {
+                crash_point!("provider-router.claimed");
                 let again = attempt > 1 || message.attempts > 1;
-                let telling = if again {
-                    Telling::Again
-                } else {
-                    Telling::First
+                let telling = match (command.asked.quiet, again) {
+                    (true, _) => Telling::Quiet,
+                    (false, true) => Telling::Again,
+                    (false, false) => Telling::First,
                 };
                 self.carry_out(&message, command, epoch, telling).await
             }
@@ -77,6 +81,8 @@ impl Handler for Router {
                     "another worker has claimed this command",
                 ))
             }
+            // The conversation is gone, and nobody waits for an answer.
+            Ok(Claimed::Erased) => Ok(Vec::new()),
             // Only effects that may happen at most once become unknown.
             Ok(Claimed::Unknown) => Err(Failure::reject("the ledger has lost this command")),
             Err(error) => Err(Failure::wait(STORE_PAUSE, error.to_string())),
@@ -116,6 +122,7 @@ impl Router {
         Claim {
             org: command.org,
             id: command.id.clone(),
+            about: command.conversation.map(|id| id.to_string()),
             class: EffectClass::Inference,
             now,
             lease: self.config.lease,
@@ -199,7 +206,9 @@ impl Router {
             request: &request,
             policy: &self.config.retries,
             until: began + Duration::from_millis(u64::try_from(left).unwrap_or(0)),
+            quiet: asked.quiet,
         };
+        crash_point!("provider-router.before_call");
         let attempts = ask(&question, &mut texts).await;
         metrics::called(configured, &request.model, &attempts, began.elapsed());
         done(configured, request.model, attempts, began.elapsed())
@@ -236,11 +245,7 @@ impl Router {
             return Ok(vec![result]);
         }
         let bytes = stored::encode(&result).map_err(unwritable)?;
-        match self
-            .ledger
-            .complete(command.org, &command.id, epoch, bytes, now)
-            .await
-        {
+        match self.store(command, epoch, bytes).await {
             Ok(Completion::Stored) => Ok(vec![result]),
             Ok(Completion::Superseded {
                 result: Some(theirs),
@@ -255,6 +260,22 @@ impl Router {
                 Ok(vec![result])
             }
         }
+    }
+
+    async fn store(
+        &self,
+        command: &Command,
+        epoch: u64,
+        result: Bytes,
+    ) -> Result<Completion, StoreError> {
+        crash_point!(
+            "provider-router.before_store",
+            fail => return nexus_service_kit::crash::no_store()
+        );
+        let (org, id, now) = (command.org, &command.id, self.clock.now());
+        let stored = self.ledger.complete(org, id, epoch, result, now).await;
+        crash_point!("provider-router.stored", fail => return nexus_service_kit::crash::no_store());
+        stored
     }
 
     async fn release(&self, command: &Command, epoch: u64) {

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod doctor;
 pub mod error;
 pub mod handler;
+pub mod keeper;
 pub mod live;
 pub mod metrics;
 pub mod provider;

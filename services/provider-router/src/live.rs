@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use nexus_bus::Bus;
 use nexus_contracts::live::LiveEvent;
 use nexus_contracts::{Metadata, RunId};
-use nexus_service_kit::{LiveWriter, report};
+use nexus_service_kit::{LiveWriter, crash_point, report};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -21,6 +21,7 @@ pub struct Texts(pub mpsc::UnboundedSender<String>);
 #[async_trait]
 impl DeltaSink for Texts {
     async fn delta(&mut self, text: &str) {
+        crash_point!("provider-router.delta");
         // The other end lives as long as the call.
         drop(self.0.send(text.to_owned()));
     }
@@ -33,6 +34,8 @@ pub enum Telling {
     First,
     /// An earlier attempt may have been heard: what it said is replaced.
     Again,
+    /// It is not for people: nothing is told.
+    Quiet,
 }
 
 /// The live stream of one attempt at one step of a run.
@@ -48,11 +51,11 @@ pub struct Live {
 }
 
 impl Live {
-    /// For the run a command belongs to; a command of no run is heard by nobody.
+    /// For the run a command belongs to; a command of no run, or a quiet one, is heard by nobody.
     #[must_use]
     pub fn new(bus: Bus, metadata: &Metadata, telling: Telling) -> Self {
         let topic = metadata.run_id.map(|run| (run, metadata.step.unwrap_or(1)));
-        let muted = topic.is_none();
+        let muted = topic.is_none() || telling == Telling::Quiet;
         Self {
             bus,
             topic,
@@ -89,8 +92,8 @@ impl Live {
                 (None, Some((run, step))) if !self.muted && !rest.is_empty() => {
                     let text = rest.to_owned();
                     let event = match self.telling {
-                        Telling::First => LiveEvent::Delta { step, text },
                         Telling::Again => LiveEvent::Snapshot { step, text },
+                        Telling::First | Telling::Quiet => LiveEvent::Delta { step, text },
                     };
                     report(&self.bus, run, &event).await;
                 }

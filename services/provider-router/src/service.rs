@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nexus_contracts::{channels, tables};
 use nexus_service_kit::{
-    ConfigSource, ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_each,
+    ConfigSource, ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_batches,
+    consume_each,
 };
 use nexus_store::Ledger;
 
@@ -14,6 +15,7 @@ use crate::announce;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handler::Router;
+use crate::keeper::Keeper;
 use crate::registry::Registry;
 use crate::registry::file::ProvidersFile;
 
@@ -61,6 +63,15 @@ impl Service for ProviderRouter {
         );
         deps.tasks
             .spawn("prune", prune(deps.clone(), ledger.clone()));
+        let keeper = Keeper {
+            ledger: ledger.clone(),
+            clock: deps.clock.clone(),
+        };
+        let spec = ConsumerSpec {
+            lease: config.lease,
+            ..ConsumerSpec::new(channels::CONVERSATIONS, NAME)
+        };
+        consume_batches(deps, spec, Arc::new(keeper));
         let router = Router {
             registry,
             ledger,
@@ -78,7 +89,9 @@ impl Service for ProviderRouter {
         consume_each(deps, spec, Arc::new(router));
         Ok(Started {
             routes: None,
-            consumes: vec![channels::INFERENCE_REQUEST.to_owned()],
+            consumes: [channels::INFERENCE_REQUEST, channels::CONVERSATIONS]
+                .map(str::to_owned)
+                .to_vec(),
             permits: config.permits,
         })
     }

@@ -93,13 +93,7 @@ async fn an_answer_streams_and_the_request_is_whole() -> Result<()> {
     let answer = answer?;
     assert_eq!(heard, ["Grü", "ße ", "🦀"]);
     assert_eq!(answer.message.content, "Grüße 🦀");
-    assert_eq!(
-        answer.usage,
-        Usage {
-            input_tokens: 3,
-            output_tokens: 4
-        }
-    );
+    assert_eq!(answer.usage, Usage::of(3, 4));
     assert_eq!(answer.model.as_deref(), Some("m"));
     let received = fake.received();
     let received = received.first().context("one request")?;

@@ -22,7 +22,7 @@ pub struct Config {
     /// A delivery silent for this long is handed to another replica.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub lease: Duration,
-    /// How long messages are kept in the archive.
+    /// How long messages are kept in the archive, at most.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub retention: Duration,
 }

@@ -1,24 +1,52 @@
-//! Reading: conversations, and everything under a correlation id. All of one organisation.
+//! Reading: conversations, what was said in them, and everything under a correlation id.
+//!
+//! All of it belongs to one person of one organisation. Anybody else's is not there, exactly as what
+//! never was.
 
-use nexus_contracts::OrgId;
-use nexus_store::{Row, Store, Value};
+use nexus_contracts::{OrgId, UserId};
+use nexus_store::{Row, Value};
 
+use crate::changes::NEVER;
 use crate::error::Error;
-use crate::view::{
-    Conversation, ConversationList, ConversationSummary, Hop, Run, RunTrace, Said, moment, payload,
-    title,
-};
+use crate::view::{ConversationSummary, moment, title};
 
-/// Most messages of a conversation that are shown.
-const MOST_SAID: u32 = 1_000;
+mod list;
+mod search;
+mod trace;
+mod transcript;
 
-/// Where a page of conversations begins: behind the one with this time and id.
+pub use list::conversations;
+pub use search::{search, search_statement};
+pub use trace::{TRACE, trace};
+pub use transcript::{conversation, export};
+
+/// Who reads. There is no role that reads what others said: not yet, and then under a name of its
+/// own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// The tenant.
+    pub org: OrgId,
+    /// The person or program.
+    pub user: UserId,
+}
+
+impl Reader {
+    /// `$1` and `$2` of every statement.
+    fn values(&self) -> Vec<Value> {
+        vec![
+            Value::from(self.org.to_string()),
+            Value::from(self.user.to_string()),
+        ]
+    }
+}
+
+/// Where a page begins: behind what has this time and key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Before {
-    /// Its `updated_at`, in milliseconds.
-    pub updated_at: i64,
-    /// Its id.
-    pub id: String,
+    /// Its time, in milliseconds.
+    pub at: i64,
+    /// What tells it from others of the same time.
+    pub key: String,
 }
 
 impl Before {
@@ -26,215 +54,81 @@ impl Before {
     #[must_use]
     pub fn first() -> Self {
         Self {
-            updated_at: i64::MAX,
-            id: String::new(),
+            at: i64::MAX,
+            key: String::new(),
         }
     }
 
-    /// Reads what [`ConversationList::next`] said.
+    /// Reads what `next` of a page said.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (updated_at, id) = text.split_once('_')?;
+        let (at, key) = text.split_once('_')?;
+        let is_plain = key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-/".contains(&byte));
         Some(Self {
-            updated_at: updated_at.parse().ok()?,
-            id: id.to_owned(),
+            at: at.parse().ok().filter(|_| is_plain)?,
+            key: key.to_owned(),
         })
     }
-}
 
-const SUMMARY: &str = "SELECT id, created_at, updated_at, (SELECT text FROM said \
-    WHERE said.org_id = conversation.org_id AND said.conversation_id = conversation.id \
-    AND said.role = 'user' ORDER BY at LIMIT 1) AS begins FROM conversation";
-
-/// A page of conversations, the most recent first.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn conversations(
-    store: &Store,
-    org: OrgId,
-    before: &Before,
-    limit: u32,
-) -> Result<ConversationList, Error> {
-    let sql = format!(
-        "{SUMMARY} WHERE org_id = $1 AND (updated_at < $2 OR (updated_at = $2 AND id < $3)) \
-         ORDER BY updated_at DESC, id DESC LIMIT {limit}"
-    );
-    let values = vec![
-        Value::from(org.to_string()),
-        Value::from(before.updated_at),
-        Value::from(before.id.clone()),
-    ];
-    let tx = store.read(org).await?;
-    let rows = tx.query(&sql, values).await?;
-    tx.commit().await?;
-    let full = rows.len() as u64 == u64::from(limit);
-    let next = match rows.last() {
-        Some(row) if full => {
-            let (at, id): (i64, String) = (row.get("updated_at")?, row.get("id")?);
-            Some(format!("{at}_{id}"))
-        }
-        _ => None,
-    };
-    let conversations = rows.iter().map(summary).collect::<Result<_, Error>>()?;
-    Ok(ConversationList {
-        conversations,
-        next,
-    })
-}
-
-/// A conversation with what was said; `None` when this organisation has none of this id.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn conversation(
-    store: &Store,
-    org: OrgId,
-    id: &str,
-) -> Result<Option<Conversation>, Error> {
-    let key = || vec![Value::from(org.to_string()), Value::from(id.to_owned())];
-    let tx = store.read(org).await?;
-    let found = tx
-        .query(&format!("{SUMMARY} WHERE org_id = $1 AND id = $2"), key())
-        .await?;
-    let Some(row) = found.first() else {
-        return Ok(None);
-    };
-    let sql = format!(
-        "SELECT said.role, said.text, said.at, said.run_id, run.provider, run.model FROM said \
-         LEFT JOIN run ON run.org_id = said.org_id AND run.id = said.run_id \
-         WHERE said.org_id = $1 AND said.conversation_id = $2 \
-         ORDER BY said.at DESC, said.role LIMIT {MOST_SAID}"
-    );
-    let mut messages = tx
-        .query(&sql, key())
-        .await?
-        .iter()
-        .map(said)
-        .collect::<Result<Vec<_>, Error>>()?;
-    tx.commit().await?;
-    messages.reverse();
-    Ok(Some(Conversation {
-        summary: summary(row)?,
-        messages,
-    }))
-}
-
-/// Everything under a correlation id; `None` when this organisation has nothing there.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn trace(
-    store: &Store,
-    org: OrgId,
-    correlation_id: &str,
-) -> Result<Option<RunTrace>, Error> {
-    let key = || {
-        vec![
-            Value::from(org.to_string()),
-            Value::from(correlation_id.to_owned()),
-        ]
-    };
-    let tx = store.read(org).await?;
-    let hops = tx.query(TRACE, key()).await?;
-    let runs = tx
-        .query(
-            "SELECT * FROM run WHERE org_id = $1 AND correlation_id = $2 ORDER BY asked_at",
-            key(),
-        )
-        .await?;
-    tx.commit().await?;
-    if hops.is_empty() && runs.is_empty() {
-        return Ok(None);
+    fn values(&self) -> [Value; 2] {
+        [Value::from(self.at), Value::from(self.key.clone())]
     }
-    let first = hops
-        .first()
-        .map(|row| row.get::<i64>("at"))
-        .transpose()?
-        .unwrap_or_default();
-    let messages = hops
-        .iter()
-        .map(|row| hop(row, first))
-        .collect::<Result<_, Error>>()?;
-    let runs = runs.iter().map(run).collect::<Result<_, Error>>()?;
-    Ok(Some(RunTrace {
-        correlation_id: correlation_id.to_owned(),
-        runs,
-        messages,
-    }))
 }
 
-/// The statement behind [`trace`]; shows at most 10,000 messages.
-pub const TRACE: &str = "SELECT channel, event_type, message_id, at, content_type, metadata, \
-    payload FROM archive WHERE org_id = $1 AND correlation_id = $2 \
-    ORDER BY at, seq LIMIT 10000";
+/// `next` of a page that ends with this row; none when the page is not full.
+fn next(rows: &[Row], limit: u32, (at, key): (&str, &str)) -> Result<Option<String>, Error> {
+    let is_full = rows.len() as u64 == u64::from(limit);
+    let Some(last) = rows.last().filter(|_| is_full) else {
+        return Ok(None);
+    };
+    let (at, key): (i64, String) = (last.get(at)?, last.get(key)?);
+    Ok(Some(format!("{at}_{key}")))
+}
+
+/// The columns of [`summary`], of a conversation `c`; `c.org_id` must be tied. The number is
+/// [`crate::changes::NEVER`].
+const SUMMARY: &str = "c.id, c.created_at, c.updated_at, c.title, \
+    (SELECT p.id FROM branch AS b JOIN conversation AS p ON p.org_id = b.org_id \
+    AND p.id = b.parent AND p.user_id = c.user_id WHERE b.org_id = c.org_id \
+    AND b.conversation_id = c.id) AS parent, \
+    (SELECT COUNT(*) FROM summary AS m WHERE m.org_id = c.org_id \
+    AND m.conversation_id = c.id) AS summaries, \
+    (SELECT s.text FROM said AS s WHERE s.org_id = c.org_id AND s.conversation_id = c.id \
+    AND s.role = 'user' AND s.at < 9223372036854775807 AND s.text IS NOT NULL \
+    ORDER BY s.at, s.place LIMIT 1) AS begins";
 
 fn summary(row: &Row) -> Result<ConversationSummary, Error> {
-    let begins: Option<String> = row.get("begins")?;
+    let summaries: i64 = row.get("summaries")?;
     Ok(ConversationSummary {
         conversation_id: row.get("id")?,
-        title: title(&begins.unwrap_or_default()),
+        title: title_of(row)?,
+        parent: row.get("parent")?,
+        summarized: summaries > 0,
         created_at: moment(row.get("created_at")?),
         updated_at: moment(row.get("updated_at")?),
     })
 }
 
-fn said(row: &Row) -> Result<Said, Error> {
-    let role: String = row.get("role")?;
-    let by_agent = role == "assistant";
-    let of_agent = |column: &str| -> Result<Option<String>, Error> {
-        Ok(row.get::<Option<String>>(column)?.filter(|_| by_agent))
-    };
-    Ok(Said {
-        text: row.get("text")?,
-        at: moment(row.get("at")?),
-        run_id: row.get("run_id")?,
-        provider: of_agent("provider")?,
-        model: of_agent("model")?,
-        role,
-    })
+fn title_of(row: &Row) -> Result<String, Error> {
+    if let Some(given) = row.get("title")? {
+        return Ok(given);
+    }
+    let begins: Option<String> = row.get("begins")?;
+    Ok(title(&begins.unwrap_or_default()))
 }
 
-fn run(row: &Row) -> Result<Run, Error> {
-    let accepted: Option<i64> = row.get("accepted_at")?;
-    let outcome: Option<String> = row.get("outcome")?;
-    let running = if accepted.is_some() {
-        "running"
-    } else {
-        "queued"
-    };
-    let at = |column: &str| -> Result<Option<String>, Error> {
-        Ok(row.get::<Option<i64>>(column)?.map(moment))
-    };
-    Ok(Run {
-        run_id: row.get("id")?,
-        conversation_id: row.get("conversation_id")?,
-        status: outcome.unwrap_or_else(|| running.to_owned()),
-        code: row.get("code")?,
-        provider: row.get("provider")?,
-        model: row.get("model")?,
-        input_tokens: row.get("input_tokens")?,
-        output_tokens: row.get("output_tokens")?,
-        steps: row.get("steps")?,
-        asked_at: at("asked_at")?,
-        ended_at: at("ended_at")?,
-    })
-}
-
-fn hop(row: &Row, first: i64) -> Result<Hop, Error> {
-    let at: i64 = row.get("at")?;
-    let metadata: String = row.get("metadata")?;
-    let content_type: String = row.get("content_type")?;
-    Ok(Hop {
-        channel: row.get("channel")?,
-        event_type: row.get("event_type")?,
-        id: row.get("message_id")?,
-        at: moment(at),
-        offset_ms: at - first,
-        metadata: serde_json::from_str(&metadata).map_err(|error| Error::Row {
-            table: "archive",
-            reason: error.to_string(),
-        })?,
-        payload: payload(&content_type, row.get("payload")?),
-    })
+/// `WITH` a table `shown`: which conversations show what of which others, up to which moment. It
+/// begins with the conversations that meet a condition and goes on to what they were branched from.
+fn shown(condition: &str) -> String {
+    format!(
+        "WITH RECURSIVE shown (shown_in, id, cut) AS (\
+         SELECT conversation.id, conversation.id, {NEVER} FROM conversation \
+         WHERE {condition} \
+         UNION SELECT shown.shown_in, branch.parent, \
+         CASE WHEN COALESCE(branch.cut, branch.at) < shown.cut \
+         THEN COALESCE(branch.cut, branch.at) ELSE shown.cut END \
+         FROM shown JOIN branch ON branch.conversation_id = shown.id WHERE branch.org_id = $1)"
+    )
 }

@@ -1,30 +1,26 @@
 //! Wiring: every channel is read, and the read side is served.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use nexus_contracts::principal::Principal;
+use nexus_contracts::settings::Settings;
 use nexus_contracts::{channels, tables};
 use nexus_service_kit::{
     ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_batches,
 };
-use nexus_store::Store;
 
 use crate::api::{Api, router};
 use crate::config::Config;
 use crate::handler::Recording;
 use crate::migrations::MIGRATIONS;
-use crate::{write, writer};
+use crate::{keep, writer};
 
 /// The service's name: its group, its configuration section and its database.
 pub const NAME: &str = "recorder";
 
 /// The client whose channels carry no name.
 const LOCAL_CLIENT: &str = "local";
-
-/// How often messages past their retention are dropped.
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 struct Recorder {
     config: Config,
@@ -45,6 +41,7 @@ impl Service for Recorder {
     async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
         let store = deps.stores.open(NAME, MIGRATIONS).await?;
         let principals: TableView<Principal> = TableView::watch(deps, tables::PRINCIPALS).await;
+        let settings: TableView<Settings> = TableView::watch(deps, tables::SETTINGS).await;
         let intake = writer::start(deps, store.clone(), self.config.batch);
         let mut consumes = Vec::new();
         for (channel, client) in self.channels() {
@@ -52,6 +49,7 @@ impl Service for Recorder {
                 client,
                 principals: principals.clone(),
                 intake: intake.clone(),
+                clock: deps.clock.clone(),
             };
             let spec = ConsumerSpec {
                 permits: self.config.permits,
@@ -62,8 +60,8 @@ impl Service for Recorder {
             consumes.push(channel);
         }
         deps.tasks.spawn(
-            "recorder.prune",
-            prune(deps.clone(), store.clone(), self.config.retention),
+            "recorder.keep",
+            keep::run(deps.clone(), store.clone(), settings, self.config.retention),
         );
         let routes = router(Api { store, principals });
         Ok(Started {
@@ -82,6 +80,7 @@ impl Recorder {
             channels::INFERENCE_RESPONSE,
             channels::TOOLS_EXECUTE,
             channels::TOOLS_RESULTS,
+            channels::CONVERSATIONS,
             channels::RECEIPTS,
         ]
         .map(|channel| (channel.to_owned(), None))
@@ -96,23 +95,5 @@ impl Recorder {
             list.push((channels::processed(name), None));
         }
         list
-    }
-}
-
-async fn prune(deps: Deps, store: Store, retention: Duration) {
-    let kept = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-    let mut ticks = tokio::time::interval(PRUNE_EVERY);
-    while deps
-        .shutdown
-        .run_until_cancelled(ticks.tick())
-        .await
-        .is_some()
-    {
-        let before = deps.clock.now().plus_millis(-kept);
-        match write::prune(&store, before).await {
-            Ok(0) => {}
-            Ok(gone) => tracing::info!(gone, "messages past their retention dropped"),
-            Err(error) => tracing::warn!(%error, "the archive could not be pruned"),
-        }
     }
 }

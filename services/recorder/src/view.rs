@@ -20,9 +20,14 @@ pub struct ConversationList {
 pub struct ConversationSummary {
     /// The conversation.
     pub conversation_id: String,
-    /// How it began, shortened.
+    /// The title it was given, or how it began, shortened; empty when neither is kept.
     pub title: String,
-    /// When its first message was accepted, RFC 3339.
+    /// The conversation it was branched from, as long as there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Whether models get to see a summary instead of its older messages.
+    pub summarized: bool,
+    /// When it began, RFC 3339.
     pub created_at: String,
     /// When something last happened, RFC 3339.
     pub updated_at: String,
@@ -31,11 +36,29 @@ pub struct ConversationSummary {
 /// A conversation with what was said.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Conversation {
-    /// Its summary.
+    /// As in the list.
     #[serde(flatten)]
-    pub summary: ConversationSummary,
-    /// What was said, oldest first; at most the last 1,000.
+    pub head: ConversationSummary,
+    /// What models get to see instead of older messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+    /// A page of what was said, oldest first. The first page is the end of the conversation. A
+    /// branch shows what was said before it left its parent too.
     pub messages: Vec<Said>,
+    /// Pass it as `before` for the messages before these; absent at the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A summary.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Summary {
+    /// The text.
+    pub text: String,
+    /// How many messages it stands for.
+    pub messages: i64,
+    /// When it was made, RFC 3339.
+    pub at: String,
 }
 
 /// Something that was said.
@@ -47,14 +70,53 @@ pub struct Said {
     pub text: String,
     /// When, RFC 3339.
     pub at: String,
-    /// The run it started or ended.
-    pub run_id: String,
+    /// The run it started or ended; absent for what was imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
     /// The provider that said it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The model that said it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+}
+
+/// A page of what was found, the latest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchPage {
+    /// What was found.
+    pub hits: Vec<SearchHit>,
+    /// Pass it as `before` for the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Something that was found: a message, or the title of a conversation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchHit {
+    /// The conversation.
+    pub conversation_id: String,
+    /// Its title.
+    pub title: String,
+    /// `user` or `assistant`; absent where the title was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The run of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// When it was said, or the title given, RFC 3339.
+    pub at: String,
+    /// The text around what was found.
+    pub snippet: Vec<Piece>,
+}
+
+/// Part of a text.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Piece {
+    /// The text.
+    pub text: String,
+    /// Whether it is what was searched for.
+    pub hit: bool,
 }
 
 /// Everything under one correlation id.

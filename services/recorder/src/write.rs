@@ -1,187 +1,119 @@
 //! Writing a batch: the archive and the read models, one multi-row statement a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nexus_contracts::{OrgId, Timestamp};
-use nexus_store::{Store, TenantRef, Value};
+use nexus_contracts::OrgId;
+use nexus_service_kit::crash_point;
+use nexus_store::{InList, Row, Store, StoreKind, TenantRef, Value};
 
+use crate::changes::Changes;
 use crate::error::Error;
-use crate::fact::{Changes, Recorded, RunRow};
+use crate::fact::Recorded;
+
+mod archive;
+mod branches;
+mod erase;
+mod models;
 
 /// Writes messages in one transaction. Writing them again changes nothing.
 ///
 /// # Errors
 /// When the database refuses; nothing is written then.
-pub async fn write(store: &Store, batch: &[(i64, Recorded)]) -> Result<(), Error> {
-    let mut by_org: BTreeMap<OrgId, Vec<&(i64, Recorded)>> = BTreeMap::new();
+pub async fn write(store: &Store, batch: &[Recorded]) -> Result<(), Error> {
+    let mut by_org: BTreeMap<OrgId, Vec<&Recorded>> = BTreeMap::new();
     for recorded in batch {
-        by_org.entry(recorded.1.org).or_default().push(recorded);
+        by_org.entry(recorded.org).or_default().push(recorded);
     }
     let tx = store.begin_shared().await?;
     for (org, messages) in by_org {
         let tenant = tx.tenant(org);
-        archive(&tenant, &messages).await?;
-        let mut changes = Changes::default();
-        messages
-            .iter()
-            .for_each(|(_, recorded)| changes.add(recorded));
-        conversations(&tenant, &changes).await?;
-        said(&tenant, &changes).await?;
-        runs(&tenant, changes.runs).await?;
-    }
-    Ok(tx.commit().await?)
-}
-
-/// Most messages forgotten in one transaction: nobody waits longer for the one writer of `SQLite`.
-const PRUNED_AT_ONCE: u64 = 1_000;
-
-/// Forgets messages stored before this moment, in slices.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn prune(store: &Store, before: Timestamp) -> Result<u64, Error> {
-    let sql = format!(
-        "DELETE FROM archive WHERE seq IN \
-         (SELECT seq FROM archive WHERE at < $1 ORDER BY at LIMIT {PRUNED_AT_ONCE})"
-    );
-    let mut gone = 0;
-    loop {
-        let tx = store.begin_shared().await?;
-        let slice = tx
-            .execute(&sql, vec![Value::from(before.as_millis())])
-            .await?;
-        tx.commit().await?;
-        gone += slice;
-        if slice < PRUNED_AT_ONCE {
-            return Ok(gone);
+        if store.kind() == StoreKind::Postgres {
+            alone(&tenant).await?;
         }
+        write_of(&tenant, &messages).await?;
     }
+    crash_point!("recorder.before_commit", fail => return nexus_service_kit::crash::no_store());
+    tx.commit().await?;
+    crash_point!("recorder.committed", fail => return nexus_service_kit::crash::no_store());
+    Ok(())
 }
 
-/// Text as both databases take it: PostgreSQL refuses NUL, which a client may well have sent.
+/// One writer at a time for each organisation, as on `SQLite`: what a batch decides (is this
+/// conversation gone, does that branch show this) must still be so when it commits.
+async fn alone(tx: &TenantRef<'_>) -> Result<(), Error> {
+    /// Any number that nobody else locks with.
+    const RECORDER: i64 = 0x7265_636f_7264;
+    let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))";
+    tx.query(sql, vec![org(tx), Value::from(RECORDER)]).await?;
+    Ok(())
+}
+
+async fn write_of(tx: &TenantRef<'_>, messages: &[&Recorded]) -> Result<(), Error> {
+    let mut changes = Changes::default();
+    messages.iter().for_each(|recorded| changes.add(recorded));
+    branches::insert(tx, &changes).await?;
+    let named: BTreeSet<String> = messages
+        .iter()
+        .filter_map(|recorded| recorded.conversation_id.map(|id| id.to_string()))
+        .collect();
+    let named: Vec<String> = named.into_iter().collect();
+    let mut gone = erase::gone(tx, &named).await?;
+    let deleted = erase::mark(tx, &changes, &mut gone).await?;
+    let is_kept = |recorded: &&&Recorded| {
+        let id = recorded.conversation_id.map(|id| id.to_string());
+        id.is_none_or(|id| !gone.contains_key(&id))
+    };
+    let kept: Vec<&Recorded> = messages.iter().filter(is_kept).copied().collect();
+    archive::insert(tx, &kept).await?;
+    let turning_points: Vec<String> = changes.turning_points().into_iter().collect();
+    changes.forget(&gone);
+    let shown_elsewhere = gone.values().any(|is_held| *is_held) || !changes.branches.is_empty();
+    models::insert(tx, changes).await?;
+    let moved = branches::cut(tx, &turning_points).await?;
+    if deleted.is_empty() && !moved && !shown_elsewhere {
+        return Ok(());
+    }
+    tx.erasing(async {
+        erase::erase(tx, &deleted).await?;
+        erase::release(tx).await
+    })
+    .await
+}
+
+fn org(tx: &TenantRef<'_>) -> Value {
+    Value::from(tx.org().to_string())
+}
+
+/// Text as both databases take it: `PostgreSQL` refuses NUL, which a client may well have sent.
 fn plain(text: &str) -> Value {
     Value::from(text.replace('\0', "\u{fffd}"))
 }
 
-async fn archive(tx: &TenantRef<'_>, messages: &[&(i64, Recorded)]) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(messages.len() * 12);
-    for (at, recorded) in messages.iter().copied() {
-        let envelope = &recorded.envelope;
-        let metadata = serde_json::to_string(&envelope.metadata).map_err(|error| Error::Row {
-            table: "archive",
-            reason: error.to_string(),
-        })?;
-        values.extend([
-            Value::from(tx.org().to_string()),
-            Value::from(recorded.channel.clone()),
-            Value::from(recorded.entry_id.clone()),
-            Value::from(envelope.id.to_string()),
-            plain(&envelope.event_type),
-            Value::from(recorded.correlation_id.as_ref().map(ToString::to_string)),
-            Value::from(recorded.conversation_id.map(|id| id.to_string())),
-            Value::from(recorded.run_id.map(|id| id.to_string())),
-            Value::from(*at),
-            Value::from(envelope.content_type.as_str().to_owned()),
-            Value::from(metadata),
-            Value::from(envelope.payload.to_vec()),
-        ]);
-    }
-    let head = "INSERT INTO archive (org_id, channel, entry_id, message_id, event_type, \
-                correlation_id, conversation_id, run_id, at, content_type, metadata, \
-                payload) VALUES";
-    tx.execute_rows(head, "ON CONFLICT DO NOTHING", 12, values)
-        .await?;
-    Ok(())
+fn plain_option(text: Option<&str>) -> Value {
+    Value::from(text.map(|text| text.replace('\0', "\u{fffd}")))
 }
 
-async fn conversations(tx: &TenantRef<'_>, changes: &Changes) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(changes.conversations.len() * 5);
-    for (id, (user, first, last)) in &changes.conversations {
-        values.extend([
-            Value::from(tx.org().to_string()),
-            Value::from(id.clone()),
-            Value::from(user.clone()),
-            Value::from(*first),
-            Value::from(*last),
-        ]);
-    }
-    let head = "INSERT INTO conversation (org_id, id, user_id, created_at, updated_at) VALUES";
-    let tail = "ON CONFLICT (org_id, id) DO UPDATE SET \
-                user_id = COALESCE(conversation.user_id, excluded.user_id), \
-                created_at = CASE WHEN excluded.created_at < conversation.created_at \
-                THEN excluded.created_at ELSE conversation.created_at END, \
-                updated_at = CASE WHEN excluded.updated_at > conversation.updated_at \
-                THEN excluded.updated_at ELSE conversation.updated_at END";
-    tx.execute_rows(head, tail, 5, values).await?;
-    Ok(())
+/// Statements of `{before} ($2, $3, …)` over all ids, with the organisation as `$1`.
+fn listed(tx: &TenantRef<'_>, before: &str, ids: &[String]) -> Vec<(String, Vec<Value>)> {
+    let statement = |list: InList| {
+        let values = std::iter::once(org(tx)).chain(list.values);
+        (format!("{before} {}", list.text), values.collect())
+    };
+    InList::chunks(ids, 2).map(statement).collect()
 }
 
-async fn said(tx: &TenantRef<'_>, changes: &Changes) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(changes.said.len() * 6);
-    for ((run, role), row) in &changes.said {
-        values.extend([
-            Value::from(tx.org().to_string()),
-            Value::from(run.clone()),
-            Value::from((*role).to_owned()),
-            Value::from(row.conversation_id.clone()),
-            plain(&row.text),
-            Value::from(row.at),
-        ]);
+async fn query_listed(tx: &TenantRef<'_>, before: &str, ids: &[String]) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    for (sql, values) in listed(tx, before, ids) {
+        rows.extend(tx.query(&sql, values).await?);
     }
-    let head = "INSERT INTO said (org_id, run_id, role, conversation_id, text, at) VALUES";
-    tx.execute_rows(head, "ON CONFLICT DO NOTHING", 6, values)
-        .await?;
-    Ok(())
+    Ok(rows)
 }
 
-/// Columns of `run` behind the key, in the order of [`run_values`].
-const RUN_COLUMNS: [&str; 12] = [
-    "correlation_id",
-    "conversation_id",
-    "asked_at",
-    "accepted_at",
-    "ended_at",
-    "outcome",
-    "code",
-    "provider",
-    "model",
-    "input_tokens",
-    "output_tokens",
-    "steps",
-];
-
-fn run_values(row: RunRow) -> [Value; 12] {
-    [
-        Value::from(row.correlation_id),
-        Value::from(row.conversation_id),
-        Value::from(row.asked_at),
-        Value::from(row.accepted_at),
-        Value::from(row.ended_at),
-        Value::from(row.outcome),
-        Value::from(row.code),
-        Value::from(row.provider),
-        Value::from(row.model),
-        Value::from(row.input_tokens),
-        Value::from(row.output_tokens),
-        Value::from(row.steps),
-    ]
-}
-
-async fn runs(tx: &TenantRef<'_>, runs: BTreeMap<String, RunRow>) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(runs.len() * 14);
-    for (id, row) in runs {
-        values.extend([Value::from(tx.org().to_string()), Value::from(id)]);
-        values.extend(run_values(row));
+async fn execute_listed(tx: &TenantRef<'_>, before: &str, ids: &[String]) -> Result<u64, Error> {
+    let mut changed = 0;
+    for (sql, values) in listed(tx, before, ids) {
+        changed += tx.execute(&sql, values).await?;
     }
-    let fill: Vec<String> = RUN_COLUMNS
-        .iter()
-        .map(|column| format!("{column} = COALESCE(run.{column}, excluded.{column})"))
-        .collect();
-    let head = format!(
-        "INSERT INTO run (org_id, id, {}) VALUES",
-        RUN_COLUMNS.join(", ")
-    );
-    let tail = format!("ON CONFLICT (org_id, id) DO UPDATE SET {}", fill.join(", "));
-    tx.execute_rows(&head, &tail, 14, values).await?;
-    Ok(())
+    Ok(changed)
 }

@@ -10,11 +10,8 @@ use crate::error::Error;
 use crate::fact::Recorded;
 use crate::{metrics, write};
 
-/// Messages with the time the bus stored them, in milliseconds.
-type Batch = Vec<(i64, Recorded)>;
-
 struct Job {
-    messages: Batch,
+    messages: Vec<Recorded>,
     reply: oneshot::Sender<Result<(), Arc<Error>>>,
 }
 
@@ -29,7 +26,7 @@ impl Intake {
     ///
     /// # Errors
     /// What the database said; `None` when the recorder is stopping.
-    pub async fn record(&self, messages: Batch) -> Result<(), Option<Arc<Error>>> {
+    pub async fn record(&self, messages: Vec<Recorded>) -> Result<(), Option<Arc<Error>>> {
         let (reply, answer) = oneshot::channel();
         self.queue
             .send(Job { messages, reply })

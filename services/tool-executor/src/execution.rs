@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use nexus_contracts::live::LiveEvent;
-use nexus_service_kit::{Failure, report};
-use nexus_store::{Completion, EffectClass};
+use nexus_service_kit::{Failure, crash_point, report};
+use nexus_store::{Completion, EffectClass, StoreError};
 use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -20,11 +21,56 @@ use crate::tool::{AnyTool, ToolContext, ToolError};
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 
 /// One claimed call.
-pub(crate) struct Execution<'a> {
+pub(crate) struct Held<'a> {
     pub(crate) executor: &'a Executor,
     pub(crate) call: &'a Call,
-    pub(crate) tool: &'a Arc<dyn AnyTool>,
     pub(crate) epoch: u64,
+}
+
+impl Held<'_> {
+    /// Stores how the call ended. The first stored result counts.
+    pub(crate) async fn store(&self, ended: Ended) -> Result<Ended, Failure> {
+        let result =
+            serde_json::to_vec(&ended).map_err(|error| Failure::reject(error.to_string()))?;
+        let result = Bytes::from(result);
+        let id = &self.call.command.id;
+        let give_up = Instant::now() + self.executor.config.lease;
+        loop {
+            match self.try_store(result.clone()).await {
+                Ok(Completion::Stored) => return Ok(ended),
+                Ok(Completion::Superseded {
+                    result: Some(first),
+                }) => return stored(&first),
+                Ok(Completion::Superseded { result: None }) => {
+                    return Err(Failure::wait(STORE_PAUSE, "another worker runs this call"));
+                }
+                // What was done must not be forgotten because the database was away for a moment.
+                Err(error) if error.is_transient() && Instant::now() < give_up => {
+                    tracing::warn!(%id, %error, "a result could not be stored; trying again");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+                Err(error) => return Err(store_failure(&error)),
+            }
+        }
+    }
+
+    async fn try_store(&self, result: Bytes) -> Result<Completion, StoreError> {
+        crash_point!(
+            "tool-executor.before_store",
+            fail => return nexus_service_kit::crash::no_store()
+        );
+        let (ledger, now) = (&self.executor.ledger, self.executor.clock.now());
+        let (org, id) = (self.call.org, &self.call.command.id);
+        let stored = ledger.complete(org, id, self.epoch, result, now).await;
+        crash_point!("tool-executor.stored", fail => return nexus_service_kit::crash::no_store());
+        stored
+    }
+}
+
+/// A claimed call being run.
+pub(crate) struct Execution<'a> {
+    pub(crate) held: Held<'a>,
+    pub(crate) tool: &'a Arc<dyn AnyTool>,
     pub(crate) lost: &'a CancellationToken,
 }
 
@@ -54,7 +100,7 @@ impl Execution<'_> {
             Ended::Completed { result, .. } => ("completed", result.clone()),
             Ended::Failed { code, detail } => ("failed", json!({ "code": code, "detail": detail })),
         };
-        let (kept, ()) = tokio::join!(self.store(ended), self.report(status, detail));
+        let (kept, ()) = tokio::join!(self.held.store(ended), self.report(status, detail));
         kept
     }
 
@@ -80,17 +126,20 @@ impl Execution<'_> {
 
     fn start(&self) -> JoinSet<Result<Value, ToolError>> {
         let tool = Arc::clone(self.tool);
-        let arguments = self.call.request.arguments.clone();
-        let metadata = &self.call.command.metadata;
+        let arguments = self.held.call.request.arguments.clone();
+        let metadata = &self.held.call.command.metadata;
         let ctx = ToolContext {
-            now: self.executor.clock.now(),
-            org_id: self.call.org,
+            now: self.held.executor.clock.now(),
+            org_id: self.held.call.org,
             user_id: metadata.user_id,
             run_id: metadata.run_id,
-            key: self.call.command.id.clone(),
+            key: self.held.call.command.id.clone(),
         };
         let mut task = JoinSet::new();
-        task.spawn(async move { tool.invoke(&arguments, &ctx).await });
+        task.spawn(async move {
+            crash_point!("tool-executor.before_effect");
+            tool.invoke(&arguments, &ctx).await
+        });
         task
     }
 
@@ -99,9 +148,9 @@ impl Execution<'_> {
         let timeout = self
             .tool
             .timeout()
-            .unwrap_or(self.executor.config.default_timeout);
-        let now = self.executor.clock.now().as_millis();
-        let left = self.call.command.metadata.deadline.map(|deadline| {
+            .unwrap_or(self.held.executor.config.default_timeout);
+        let now = self.held.executor.clock.now().as_millis();
+        let left = self.held.call.command.metadata.deadline.map(|deadline| {
             let millis = deadline.as_millis().saturating_sub(now).max(0);
             Duration::from_millis(millis.unsigned_abs())
         });
@@ -116,7 +165,7 @@ impl Execution<'_> {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => {
-                let (tool, id) = (self.tool.name(), &self.call.command.id);
+                let (tool, id) = (self.tool.name(), &self.held.call.command.id);
                 tracing::error!(tool, %id, %error, "a tool panicked");
                 Err(self.cut_short("failed", "the tool broke, which is a defect of the tool"))
             }
@@ -141,12 +190,12 @@ impl Execution<'_> {
             clock,
             config,
             ..
-        } = self.executor;
+        } = self.held.executor;
         loop {
             tokio::time::sleep(config.lease / 3).await;
-            let (org, id) = (self.call.org, &self.call.command.id);
+            let (org, id) = (self.held.call.org, &self.held.call.command.id);
             match ledger
-                .heartbeat(org, id, self.epoch, clock.now(), config.lease)
+                .heartbeat(org, id, self.held.epoch, clock.now(), config.lease)
                 .await
             {
                 Ok(true) => {}
@@ -159,54 +208,28 @@ impl Execution<'_> {
 
     /// Ends when the run is cancelled.
     async fn run_cancelled(&self) {
-        let Some(run) = self.call.command.metadata.run_id else {
+        let Some(run) = self.held.call.command.metadata.run_id else {
             return std::future::pending().await;
         };
         let run = run.to_string();
-        let mut changes = self.executor.cancelled.changed();
-        while !self.executor.cancelled.contains(&run) {
+        let mut changes = self.held.executor.cancelled.changed();
+        while !self.held.executor.cancelled.contains(&run) {
             if changes.changed().await.is_err() {
                 return std::future::pending().await;
             }
         }
     }
 
-    /// Stores how the call ended. The first stored result counts.
-    async fn store(&self, ended: Ended) -> Result<Ended, Failure> {
-        let result =
-            serde_json::to_vec(&ended).map_err(|error| Failure::reject(error.to_string()))?;
-        let result = bytes::Bytes::from(result);
-        let (org, id) = (self.call.org, &self.call.command.id);
-        let give_up = Instant::now() + self.executor.config.lease;
-        loop {
-            let now = self.executor.clock.now();
-            let ledger = &self.executor.ledger;
-            match ledger
-                .complete(org, id, self.epoch, result.clone(), now)
-                .await
-            {
-                Ok(Completion::Stored) => return Ok(ended),
-                Ok(Completion::Superseded {
-                    result: Some(first),
-                }) => return stored(&first),
-                Ok(Completion::Superseded { result: None }) => {
-                    return Err(Failure::wait(STORE_PAUSE, "another worker runs this call"));
-                }
-                // What was done must not be forgotten because the database was away for a moment.
-                Err(error) if error.is_transient() && Instant::now() < give_up => {
-                    tracing::warn!(%id, %error, "a result could not be stored; trying again");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-                Err(error) => return Err(store_failure(&error)),
-            }
-        }
-    }
-
     /// Lets whoever has the message now begin at once, where running again does no harm.
     async fn give_back(&self) -> Failure {
-        let (org, id) = (self.call.org, &self.call.command.id);
+        let (org, id) = (self.held.call.org, &self.held.call.command.id);
         if self.tool.effect() != EffectClass::AtMostOnce
-            && let Err(error) = self.executor.ledger.release(org, id, self.epoch).await
+            && let Err(error) = self
+                .held
+                .executor
+                .ledger
+                .release(org, id, self.held.epoch)
+                .await
         {
             tracing::debug!(%id, %error, "a lost claim could not be given back; its lease ends it");
         }
@@ -214,21 +237,21 @@ impl Execution<'_> {
     }
 
     fn arguments(&self) -> Value {
-        let text = &self.call.request.arguments;
+        let text = &self.held.call.request.arguments;
         serde_json::from_str(text).unwrap_or_else(|_not_json| Value::String(text.clone()))
     }
 
     async fn report(&self, status: &str, detail: Value) {
-        let metadata = &self.call.command.metadata;
+        let metadata = &self.held.call.command.metadata;
         let Some(run) = metadata.run_id else { return };
         let event = LiveEvent::Tool {
             step: metadata.step.unwrap_or(1),
-            call_id: self.call.request.call_id.clone(),
-            name: self.call.request.name.clone(),
+            call_id: self.held.call.request.call_id.clone(),
+            name: self.held.call.request.name.clone(),
             status: status.to_owned(),
             detail,
         };
-        report(&self.executor.bus, run, &event).await;
+        report(&self.held.executor.bus, run, &event).await;
     }
 }
 

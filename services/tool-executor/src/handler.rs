@@ -1,4 +1,4 @@
-//! A command in, a result out: refused, answered from the ledger, or run.
+//! A command in, a result out: answered from the ledger, refused, or run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use nexus_bus::{Bus, Outgoing};
 use nexus_contracts::live::Cancelled;
 use nexus_contracts::{Timestamp, channels};
 use nexus_service_kit::{
-    Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView, outgoing,
+    Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView, crash_point, outgoing,
 };
-use nexus_store::{Claim, Claimed, Ledger, StoreError};
+use nexus_store::{Claim, Claimed, EffectClass, Ledger, StoreError};
 
 use crate::call::{Call, Ended, unreadable};
-use crate::execution::Execution;
+use crate::execution::{Execution, Held};
 use crate::tool::AnyTool;
 use crate::{Config, Registry, metrics};
 
@@ -40,9 +40,9 @@ pub struct Executor {
 impl Handler for Executor {
     async fn handle(&self, message: Message) -> Outcome {
         let call = Call::read(message.envelope).map_err(Failure::reject)?;
-        let ended = match self.refusal(&call) {
-            Some(refusal) => refusal,
-            None => self.perform(&call, &message.lost).await?,
+        let Some(ended) = self.perform(&call, &message.lost).await? else {
+            // The conversation is gone, and nobody waits for an answer.
+            return Ok(Vec::new());
         };
         let answer = call
             .answer(&ended, self.clock.now())
@@ -65,8 +65,8 @@ impl Handler for Executor {
 }
 
 impl Executor {
-    /// Why the command is not to be carried out, where that is known at once.
-    fn refusal(&self, call: &Call) -> Option<Ended> {
+    /// The tool to run, or why it is not to be run.
+    fn admit(&self, call: &Call) -> Result<&Arc<dyn AnyTool>, Ended> {
         let metadata = &call.command.metadata;
         let (code, detail) = if call.is_late(self.clock.now()) {
             (
@@ -81,44 +81,48 @@ impl Executor {
                 "cancelled",
                 "the run was cancelled; the tool was not run".to_owned(),
             )
-        } else if self.registry.get(&call.request.name).is_none() {
+        } else if let Some(tool) = self.registry.get(&call.request.name) {
+            return Ok(tool);
+        } else {
             let (name, known) = (&call.request.name, self.registry.names());
             (
                 "unknown_tool",
                 format!("there is no tool `{name}`; there are: {known}"),
             )
-        } else {
-            return None;
         };
         metrics::answered(code);
-        Some(Ended::failed(code, detail))
+        Err(Ended::failed(code, detail))
     }
 
+    /// How the call ended, now or before; `None` when what it is about is erased.
+    ///
+    /// The ledger is asked before anything is refused: a call that ran is never answered with "it
+    /// was not run", however late or unwanted its repetition is.
     async fn perform(
         &self,
         call: &Call,
         lost: &tokio_util::sync::CancellationToken,
-    ) -> Result<Ended, Failure> {
-        let Some(tool) = self.registry.get(&call.request.name) else {
-            return Err(Failure::reject("the tool vanished"));
-        };
-        let claimed = self.ledger.claim(self.claim(call, tool.as_ref())).await;
+    ) -> Result<Option<Ended>, Failure> {
+        let claimed = self.ledger.claim(self.claim(call)).await;
         match claimed.map_err(|error| store_failure(&error))? {
             Claimed::Run { epoch, .. } => {
-                Execution {
+                crash_point!("tool-executor.claimed");
+                let held = Held {
                     executor: self,
                     call,
-                    tool,
                     epoch,
-                    lost,
-                }
-                .run()
-                .await
+                };
+                let ended = match self.admit(call) {
+                    Ok(tool) => Execution { held, tool, lost }.run().await,
+                    Err(refusal) => held.store(refusal).await,
+                };
+                ended.map(Some)
             }
             Claimed::Done { result } => {
                 metrics::answered("repeated");
-                stored(&result)
+                stored(&result).map(Some)
             }
+            Claimed::Erased => Ok(None),
             Claimed::Busy { until } => {
                 let reason = "another worker runs this call";
                 Err(Failure::wait(time_until(until, self.clock.now()), reason))
@@ -126,25 +130,32 @@ impl Executor {
             Claimed::Unknown => {
                 metrics::answered("unknown_outcome");
                 let name = &call.request.name;
-                Ok(Ended::failed(
+                Ok(Some(Ended::failed(
                     "unknown_outcome",
                     format!(
                         "the worker died while `{name}` ran: it may or may not have taken effect, \
                          and is not repeated on its own. Find out before calling it again"
                     ),
-                ))
+                )))
             }
         }
     }
 
-    fn claim(&self, call: &Call, tool: &dyn AnyTool) -> Claim {
+    fn claim(&self, call: &Call) -> Claim {
         let now = self.clock.now();
+        let tool = self.registry.get(&call.request.name);
         let until = call.command.metadata.deadline.unwrap_or(now);
         let keep = i64::try_from(self.config.keep_results.as_millis()).unwrap_or(i64::MAX);
         Claim {
             org: call.org,
             id: call.command.id.clone(),
-            class: tool.effect(),
+            about: call
+                .command
+                .metadata
+                .conversation_id
+                .map(|id| id.to_string()),
+            // What there is no tool for changes nothing.
+            class: tool.map_or(EffectClass::ReadOnly, |tool| tool.effect()),
             now,
             lease: self.config.lease,
             expires_at: until.plus_millis(keep),

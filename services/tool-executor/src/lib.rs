@@ -5,6 +5,7 @@ pub mod config;
 pub mod error;
 pub mod execution;
 pub mod handler;
+pub mod keeper;
 pub mod metrics;
 pub mod publisher;
 pub mod registry;

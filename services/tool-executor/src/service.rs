@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use nexus_contracts::{channels, tables};
 use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{
-    ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_each,
+    ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_batches, consume_each,
 };
 use nexus_store::Ledger;
 
 use crate::handler::Executor;
+use crate::keeper::Keeper;
 use crate::publisher::Publisher;
 use crate::registry::catalogue;
 use crate::tool::AnyTool;
@@ -58,6 +59,15 @@ impl Service for ToolExecutor {
             .spawn("tools.publish", publisher.run(deps.clone()));
         deps.tasks
             .spawn("tools.prune", prune(deps.clone(), ledger.clone()));
+        let keeper = Keeper {
+            ledger: ledger.clone(),
+            clock: deps.clock.clone(),
+        };
+        let spec = ConsumerSpec {
+            lease: self.config.lease,
+            ..ConsumerSpec::new(channels::CONVERSATIONS, NAME)
+        };
+        consume_batches(deps, spec, Arc::new(keeper));
         let executor = Executor {
             registry,
             ledger,
@@ -73,7 +83,9 @@ impl Service for ToolExecutor {
         };
         consume_each(deps, spec, Arc::new(executor));
         Ok(Started {
-            consumes: vec![channels::TOOLS_EXECUTE.to_owned()],
+            consumes: [channels::TOOLS_EXECUTE, channels::CONVERSATIONS]
+                .map(str::to_owned)
+                .to_vec(),
             permits: self.config.permits,
             ..Started::default()
         })

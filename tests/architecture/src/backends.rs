@@ -3,14 +3,30 @@
 use crate::Tree;
 
 /// Packages that put all services together: the program, and the tests and figures over all of it.
-const ABOVE_SERVICES: &[&str] = &["nexus", "nexus-bench", "nexus-e2e"];
+const ABOVE_SERVICES: &[&str] = &[
+    "nexus",
+    "nexus-bench",
+    "nexus-chaos",
+    "nexus-crash-tests",
+    "nexus-e2e",
+    "nexus-simulator",
+];
 
 /// Each backend's library, and the packages that may use it. Beside the one door, a test that
 /// counts from outside needs a way in of its own.
 const DOORS: &[(&str, &[&str])] = &[
     ("redis", &["nexus-bus", "nexus-bench"]),
     ("async-nats", &["nexus-bus"]),
-    ("rusqlite", &["nexus-bus", "nexus-e2e"]),
+    (
+        "rusqlite",
+        &[
+            "nexus-bus",
+            "nexus-bench",
+            "nexus-chaos",
+            "nexus-crash-tests",
+            "nexus-e2e",
+        ],
+    ),
     ("sea-orm", &["nexus-store"]),
     ("sqlx", &["nexus-store"]),
 ];

@@ -110,8 +110,16 @@ impl Cluster {
     /// # Errors
     /// When it is not ready in time.
     pub async fn up(&mut self) -> Result<()> {
-        self.spawn("up", &["up"])?;
+        self.spawn_up()?;
         self.ready().await
+    }
+
+    /// Starts `nexus up`.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn spawn_up(&mut self) -> Result<()> {
+        self.spawn("up", &["up"])
     }
 
     /// Starts each service as a process of its own and waits until the interface is ready.
@@ -179,6 +187,23 @@ impl Cluster {
             process.output()
         );
         Ok(())
+    }
+
+    /// Waits until a process has ended by itself.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it goes on.
+    pub async fn wait_end(&mut self, name: &str, timeout: Duration) -> Result<()> {
+        let process = self.processes.get_mut(name);
+        let process = process.with_context(|| format!("no {name} runs"))?;
+        process.wait_exit(timeout).await?;
+        Ok(())
+    }
+
+    /// What a process has written.
+    #[must_use]
+    pub fn output_of(&self, name: &str) -> Option<String> {
+        self.processes.get(name).map(Spawned::output)
     }
 
     /// What every process has written, for the message of a failed test.

@@ -111,13 +111,22 @@ async fn a_conversation_goes_on_and_another_one_is_not_found() -> Result<()> {
             .is_some_and(|text| text.contains("Ada")),
         "{answer}"
     );
+    // Only the orchestrator knows which conversations there are.
     let strange = json!({ "text": "hi", "conversation_id": uuid::Uuid::now_v7() });
-    let refused = client
-        .post(format!("{url}/v1/messages"))
-        .json(&strange)
+    let id = http::submit(&client, &url, "third", &strange).await?;
+    let failed = client
+        .get(format!("{url}/v1/messages/{id}?wait=20s"))
         .send()
         .await?;
-    ensure!(refused.status().as_u16() == 404, "{}", refused.status());
+    let failed: Value = failed.json().await?;
+    let code = failed.pointer("/error/code");
+    ensure!(code == Some(&json!("unknown_conversation")), "{failed}");
+    let refused = client
+        .post(format!("{url}/v1/messages"))
+        .json(&json!({ "text": "hi", "sampels": 3 }))
+        .send()
+        .await?;
+    ensure!(refused.status().as_u16() == 422, "{}", refused.status());
     let malformed = client
         .get(format!("{url}/v1/messages/%00%ff"))
         .send()

@@ -2,6 +2,7 @@
 
 mod beside;
 mod crash;
+mod fuzz;
 mod owner;
 mod recovery;
 mod setup;

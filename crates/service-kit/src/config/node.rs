@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nexus_bus::{BusConfig, BusUrl, Durability};
-use nexus_store::StoreUrl;
+use nexus_store::{StoreConfig, StoreError, StoreUrl};
 use serde::Deserialize;
 
 use super::yaml::Document;
@@ -19,8 +19,12 @@ const DEFAULTS: &str = include_str!("node.default.yaml");
 pub struct NodeConfig {
     /// The bus.
     pub bus: BusConfig,
-    /// The address of the databases.
+    /// The address of the databases, as the role that serves.
     pub store: String,
+    /// The same as the role that owns the tables, where that is another one (`PostgreSQL`).
+    pub store_owner: Option<String>,
+    /// How much of what was acknowledged survives: of the databases and of the embedded bus.
+    pub durability: Durability,
     /// The listener of all services.
     pub http: ListenConfig,
     /// The listener of `/healthz`, `/readyz` and `/metrics`.
@@ -94,7 +98,6 @@ struct BusSection {
     url: String,
     prefix: String,
     blobs: PathBuf,
-    durability: Durability,
     inline_limit: usize,
 }
 
@@ -102,6 +105,7 @@ struct BusSection {
 #[serde(deny_unknown_fields)]
 struct StoreSection {
     url: String,
+    owner_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -117,17 +121,26 @@ impl NodeConfig {
     /// # Errors
     /// What is wrong, where it is written, and what to write instead.
     pub fn from_source(source: &ConfigSource) -> Result<Self, ConfigError> {
-        let bus = bus(source)?;
+        let durability = section(source, "durability")?;
+        let bus = bus(source, durability)?;
         let store: StoreSection = section(source, "store")?;
         let http: ListenConfig = section(source, "http")?;
         let admin: ListenConfig = section(source, "admin")?;
         let shutdown: ShutdownSection = section(source, "shutdown")?;
-        if let Err(error) = store.url.parse::<StoreUrl>() {
-            return Err(source.invalid("store.url", error.to_string()));
+        let url: StoreUrl = store
+            .url
+            .parse()
+            .map_err(|error: StoreError| source.invalid("store.url", error.to_string()))?;
+        if let Some(owner) = &store.owner_url {
+            StoreConfig::new(url)
+                .owned_by(owner)
+                .map_err(|error| source.invalid("store.owner_url", error.to_string()))?;
         }
         let config = Self {
             bus,
             store: store.url,
+            store_owner: store.owner_url,
+            durability,
             http,
             admin,
             grace: shutdown.grace,
@@ -148,8 +161,10 @@ impl NodeConfig {
             body_limit: body_limit(),
         };
         Self {
+            durability: bus.durability,
             bus,
             store: store.into(),
+            store_owner: None,
             http: listen.clone(),
             admin: listen,
             grace: Duration::from_secs(10),
@@ -161,6 +176,25 @@ impl NodeConfig {
             log: LogConfig {
                 level: "info".to_owned(),
             },
+        }
+    }
+
+    /// How the databases are opened.
+    ///
+    /// # Errors
+    /// When an address cannot be used.
+    pub fn store_config(&self) -> Result<StoreConfig, StoreError> {
+        let config = StoreConfig {
+            durability: match self.durability {
+                Durability::Always => nexus_store::Durability::Always,
+                Durability::Group => nexus_store::Durability::Group,
+                Durability::Os => nexus_store::Durability::Os,
+            },
+            ..self.store.parse()?
+        };
+        match &self.store_owner {
+            Some(owner) => config.owned_by(owner),
+            None => Ok(config),
         }
     }
 
@@ -199,7 +233,7 @@ impl NodeConfig {
     }
 }
 
-fn bus(source: &ConfigSource) -> Result<BusConfig, ConfigError> {
+fn bus(source: &ConfigSource, durability: Durability) -> Result<BusConfig, ConfigError> {
     let section: BusSection = section(source, "bus")?;
     let url: BusUrl = section
         .url
@@ -210,7 +244,7 @@ fn bus(source: &ConfigSource) -> Result<BusConfig, ConfigError> {
         prefix: section.prefix,
         blobs: section.blobs,
         inline_limit: section.inline_limit,
-        durability: section.durability,
+        durability,
     })
 }
 
@@ -223,3 +257,6 @@ fn section<T: serde::de::DeserializeOwned>(
     let defaults = defaults.value().get(name).cloned().unwrap_or_default();
     source.section_over(name, defaults)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use super::yaml::{self, Document, above};
 
 /// The sections of the node itself.
 pub const NODE_SECTIONS: &[&str] = &[
+    "durability",
     "bus",
     "store",
     "http",
@@ -122,6 +123,8 @@ impl ConfigSource {
                     let path: Vec<String> = path.split('.').map(str::to_owned).collect();
                     set(&mut value, &path, text);
                 }
+                // A key that stands by itself.
+                None if key == name => set(&mut value, &[], text),
                 _ => {}
             }
         }

@@ -8,9 +8,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::decide::{Work, pause};
+#[cfg(feature = "failpoints")]
+use super::looping::told_to_fail;
 use super::looping::{Limits, Loop, Received, run as run_loop};
 use super::{BatchHandler, ConsumerSpec, Failure, Message, Outcome};
-use crate::Deps;
+use crate::{Deps, crash_point};
 
 pub(super) async fn run<H: BatchHandler>(deps: Deps, spec: ConsumerSpec, handler: Arc<H>) {
     let permits = spec.permits.max(1);
@@ -73,6 +75,14 @@ async fn handle<H: BatchHandler>(
     handler: &H,
     messages: Vec<Message>,
 ) -> Vec<Outcome> {
+    crash_point!(
+        &shared.point("before_handle"),
+        fail => return messages.iter().map(|_| told_to_fail()).collect()
+    );
+    crash_point!(
+        &shared.point("handle"),
+        twice => drop(handler.handle(messages.clone()).await)
+    );
     let attempts: Vec<u32> = messages.iter().map(|message| message.attempts).collect();
     let started = Instant::now();
     let outcomes = AssertUnwindSafe(handler.handle(messages))

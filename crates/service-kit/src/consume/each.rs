@@ -9,9 +9,11 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::decide::{Work, pause};
+#[cfg(feature = "failpoints")]
+use super::looping::told_to_fail;
 use super::looping::{Limits, Loop, Received, run as run_loop};
 use super::{ConsumerSpec, Failure, Handler, Message, Outcome};
-use crate::Deps;
+use crate::{Deps, crash_point};
 
 /// Held shared by every message worked on, and alone by a suspect.
 type Gate = Arc<RwLock<()>>;
@@ -95,6 +97,11 @@ async fn enter(shared: &Loop, gate: &Gate, work: &Work) -> Option<Entered> {
 }
 
 async fn handle<H: Handler>(shared: &Loop, handler: &H, message: Message) -> Outcome {
+    crash_point!(&shared.point("before_handle"), fail => return told_to_fail());
+    crash_point!(
+        &shared.point("handle"),
+        twice => drop(handler.handle(message.clone()).await)
+    );
     let (attempts, started) = (message.attempts, Instant::now());
     let outcome = AssertUnwindSafe(handler.handle(message))
         .catch_unwind()

@@ -31,6 +31,27 @@ pub(super) struct Loop {
     pub(super) decided: mpsc::UnboundedSender<Decided>,
 }
 
+#[cfg(feature = "failpoints")]
+impl Loop {
+    /// A point of this loop, by its name for tests.
+    pub(super) fn point(&self, place: &str) -> String {
+        point(&format!("{}:{}", self.spec.group, self.spec.channel), place)
+    }
+}
+
+/// A point of the loop of a group over a channel, by its name for tests.
+#[cfg(feature = "failpoints")]
+pub(super) fn point(consumer: &str, place: &str) -> String {
+    format!("consume:{consumer}:{place}")
+}
+
+/// The outcome a test wants.
+#[cfg(feature = "failpoints")]
+pub(super) fn told_to_fail() -> super::Outcome {
+    let pause = std::time::Duration::from_millis(100);
+    Err(super::Failure::retry(pause, "a test wants this to fail"))
+}
+
 /// A delivery that has just come in.
 pub(super) struct Received {
     pub(super) delivery: Delivery,
@@ -86,7 +107,7 @@ where
     );
     let settling = Settling::new(&deps, leases, Arc::clone(&meters), group.settler, outage);
     let mut last = JoinSet::new();
-    last.spawn(settling.run(decisions));
+    last.spawn(settling.of(&spec).run(decisions));
 
     work(
         Arc::new(Loop {

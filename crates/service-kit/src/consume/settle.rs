@@ -8,11 +8,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ConsumerSpec;
 use super::leases::Leases;
+#[cfg(feature = "failpoints")]
+use super::looping::point;
 use super::measure::{Kind, Meters};
 use super::reply::Reply;
-use crate::Deps;
 use crate::outage::Outage;
+use crate::{Deps, crash_point};
 
 /// Most settlements of one call.
 const MOST: usize = 256;
@@ -48,6 +51,8 @@ impl Decided {
 
 /// The settling part of a loop.
 pub(super) struct Settling {
+    /// Group and channel, for logs and tests.
+    name: String,
     bus: Bus,
     leases: Leases,
     meters: Arc<Meters>,
@@ -68,6 +73,7 @@ impl Settling {
         outage: Outage,
     ) -> Self {
         Self {
+            name: String::new(),
             bus: deps.bus.clone(),
             leases,
             meters,
@@ -78,6 +84,12 @@ impl Settling {
             again_at: Instant::now(),
             replies: JoinSet::new(),
         }
+    }
+
+    /// The same under the name of its consumer.
+    pub(super) fn of(self, spec: &ConsumerSpec) -> Self {
+        let name = format!("{}:{}", spec.group, spec.channel);
+        Self { name, ..self }
     }
 
     /// Settles what comes until nothing more can come. What fails is tried again beside what is
@@ -104,6 +116,7 @@ impl Settling {
         if left > 0 {
             tracing::warn!(
                 left,
+                consumer = self.name,
                 "messages could not be settled in time; they will come again"
             );
         }
@@ -125,7 +138,7 @@ impl Settling {
         if batch.is_empty() {
             return;
         }
-        let results = self.settler.settle(&batch).await;
+        let results = self.carry_out(&mut batch).await;
         let mut failing = None;
         for ((settlement, stub), result) in batch.into_iter().zip(stubs).zip(results) {
             match result {
@@ -138,6 +151,17 @@ impl Settling {
             }
         }
         self.pace(failing);
+    }
+
+    async fn carry_out(&self, batch: &mut [Settlement]) -> Vec<Result<(), BusError>> {
+        crash_point!(
+            &point(&self.name, "before_ack"),
+            fail => return away(batch.len()),
+            twice => batch.iter_mut().for_each(publish_twice)
+        );
+        let results = self.settler.settle(batch).await;
+        crash_point!(&point(&self.name, "after_ack"), fail => return away(batch.len()));
+        results
     }
 
     fn settled(&mut self, settlement: &Settlement, stub: Stub) {
@@ -153,7 +177,8 @@ impl Settling {
     /// It would fail again. Its lease is let go, so that it comes back and counts as tried.
     fn give_up(&self, settlement: &Settlement, error: &BusError) {
         let entry = settlement.leased.entry.id;
-        tracing::error!(%entry, %error, "a message could not be settled; it will come again");
+        let consumer = &self.name;
+        tracing::error!(consumer, %entry, %error, "a message could not be settled; it will come again");
         self.leases.release(&settlement.leased.token);
         self.meters.count(Kind::Lost);
     }
@@ -165,4 +190,16 @@ impl Settling {
             Some(error) => self.again_at = Instant::now() + self.outage.failed(&error),
         }
     }
+}
+
+/// As if the bus could not be reached.
+#[cfg(feature = "failpoints")]
+fn away(count: usize) -> Vec<Result<(), BusError>> {
+    (0..count).map(|_| crate::crash::no_bus()).collect()
+}
+
+/// As a bus does that takes a message and loses its own answer.
+#[cfg(feature = "failpoints")]
+fn publish_twice(settlement: &mut Settlement) {
+    settlement.publish.extend_from_within(..);
 }

@@ -12,7 +12,10 @@ use crate::{Health, telemetry};
 
 /// The routes of the admin listener.
 pub(crate) fn admin_routes(health: Health) -> Router {
-    Router::new()
+    let routes = Router::new();
+    #[cfg(feature = "failpoints")]
+    let routes = routes.merge(crate::crash::routes());
+    routes
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(measured))

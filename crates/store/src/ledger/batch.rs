@@ -18,15 +18,23 @@ const TRIES: usize = 16;
 /// The effect a call is about, as the table has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
-    pub(super) org: String,
+    pub(super) org: OrgId,
     pub(super) id: String,
 }
 
 impl Key {
     pub(super) fn new(org: OrgId, id: &MessageId) -> Self {
         Self {
-            org: org.to_string(),
+            org,
             id: id.as_str().to_owned(),
+        }
+    }
+
+    /// Of the row that says that something is gone. No message has an id with a space.
+    pub(super) fn erasure(org: OrgId, about: &str) -> Self {
+        Self {
+            org,
+            id: format!("erased {about}"),
         }
     }
 }
@@ -108,10 +116,10 @@ async fn perform(store: &Store, mut batch: Vec<Request>) -> Vec<Request> {
 
 /// Decides and stores, in one transaction. Nothing is told to anybody here.
 async fn attempt(store: &Store, batch: &[Request]) -> Result<Vec<Answer>, StoreError> {
-    let keys: BTreeSet<&Key> = batch.iter().map(|request| &request.key).collect();
+    let keys: BTreeSet<Key> = batch.iter().flat_map(keys).collect();
     for _ in 0..TRIES {
         let tx = store.begin_shared().await?;
-        let mut slots = rows::load(&tx, keys.iter().copied()).await?;
+        let mut slots = rows::load(&tx, &keys).await?;
         let answers = batch
             .iter()
             .map(|request| decide(&mut slots, request))
@@ -124,7 +132,27 @@ async fn attempt(store: &Store, batch: &[Request]) -> Result<Vec<Answer>, StoreE
     Err(StoreError::Contended { tries: TRIES })
 }
 
+/// The rows a call is decided by.
+fn keys(request: &Request) -> impl Iterator<Item = Key> {
+    let erasure = match &request.ask {
+        Ask::Claim(claim, _) => erasure(claim),
+        _ => None,
+    };
+    std::iter::once(request.key.clone()).chain(erasure)
+}
+
+/// The row that says that what a claim is about is gone.
+fn erasure(claim: &Claim) -> Option<Key> {
+    let about = claim.about.as_ref()?;
+    Some(Key::erasure(claim.org, about))
+}
+
 fn decide(slots: &mut BTreeMap<Key, Slot>, request: &Request) -> Answer {
+    if let Ask::Claim(claim, _) = &request.ask
+        && erasure(claim).is_some_and(|gone| slots.contains_key(&gone))
+    {
+        return Answer::Claimed(Claimed::Erased);
+    }
     let slot = slots.entry(request.key.clone()).or_default();
     match &request.ask {
         Ask::Claim(claim, _) => Answer::Claimed(slot.claim(claim)),

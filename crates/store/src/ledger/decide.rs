@@ -9,26 +9,40 @@ use super::{Claim, Claimed, Completion, EffectClass};
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Effect {
-    pub(super) class: EffectClass,
-    pub(super) epoch: u64,
-    pub(super) attempt: u32,
-    pub(super) lease_until: Option<Timestamp>,
-    pub(super) expires_at: Timestamp,
+pub struct Effect {
+    /// What may happen when a claim ends without a result.
+    pub class: EffectClass,
+    /// Which claim holds it.
+    pub epoch: u64,
+    /// How often it was claimed.
+    pub attempt: u32,
+    /// Until when the claim holds; absent when nobody has one.
+    pub lease_until: Option<Timestamp>,
+    /// When the row may be forgotten.
+    pub expires_at: Timestamp,
     /// The result, and when it was stored.
-    pub(super) result: Option<(Timestamp, Bytes)>,
+    pub result: Option<(Timestamp, Bytes)>,
+    /// What it is about.
+    pub about: Option<String>,
+    /// What it is about is gone, and its result with it.
+    pub erased: bool,
 }
 
 /// A row, if there is one, and whether it differs from what is stored.
 #[derive(Debug, Default)]
-pub(super) struct Slot {
-    pub(super) effect: Option<Effect>,
-    pub(super) stored: bool,
-    pub(super) changed: bool,
+pub struct Slot {
+    /// The row.
+    pub effect: Option<Effect>,
+    /// Whether there is one in the table.
+    pub stored: bool,
+    /// Whether it must be written.
+    pub changed: bool,
 }
 
 impl Slot {
-    pub(super) const fn stored(effect: Effect) -> Self {
+    /// A row as it was read.
+    #[must_use]
+    pub const fn stored(effect: Effect) -> Self {
         Self {
             effect: Some(effect),
             stored: true,
@@ -36,9 +50,11 @@ impl Slot {
         }
     }
 
-    pub(super) fn claim(&mut self, claim: &Claim) -> Claimed {
+    /// Answers a claim.
+    pub fn claim(&mut self, claim: &Claim) -> Claimed {
         let (epoch, attempt) = match &self.effect {
             None => (1, 1),
+            Some(Effect { erased: true, .. }) => return Claimed::Erased,
             Some(Effect {
                 result: Some((_, result)),
                 ..
@@ -67,6 +83,7 @@ impl Slot {
             Some(effect) => (effect.class, effect.expires_at.max(claim.expires_at)),
         };
         let lease_until = Some(lease_end(claim.now, claim.lease));
+        let about = claim.about.clone();
         let result = None;
         self.effect = Some(Effect {
             class,
@@ -75,6 +92,8 @@ impl Slot {
             lease_until,
             expires_at,
             result,
+            about,
+            erased: false,
         });
         self.changed = true;
         Claimed::Run { epoch, attempt }
@@ -83,11 +102,15 @@ impl Slot {
     /// The row, if this epoch still holds it.
     fn held(&mut self, epoch: u64) -> Option<&mut Effect> {
         self.effect.as_mut().filter(|effect| {
-            effect.epoch == epoch && effect.result.is_none() && effect.lease_until.is_some()
+            effect.epoch == epoch
+                && !effect.erased
+                && effect.result.is_none()
+                && effect.lease_until.is_some()
         })
     }
 
-    pub(super) fn heartbeat(&mut self, epoch: u64, until: Timestamp) -> bool {
+    /// Keeps a claim until then; false when it is lost.
+    pub fn heartbeat(&mut self, epoch: u64, until: Timestamp) -> bool {
         let Some(effect) = self.held(epoch) else {
             return false;
         };
@@ -96,7 +119,8 @@ impl Slot {
         true
     }
 
-    pub(super) fn complete(&mut self, epoch: u64, result: Bytes, now: Timestamp) -> Completion {
+    /// Keeps a result, if this epoch still may.
+    pub fn complete(&mut self, epoch: u64, result: Bytes, now: Timestamp) -> Completion {
         let Some(effect) = self.held(epoch) else {
             let stored = self
                 .effect
@@ -112,7 +136,8 @@ impl Slot {
         Completion::Stored
     }
 
-    pub(super) fn release(&mut self, epoch: u64) -> bool {
+    /// Gives a claim back; false when it is lost.
+    pub fn release(&mut self, epoch: u64) -> bool {
         let Some(effect) = self.held(epoch) else {
             return false;
         };
@@ -123,6 +148,7 @@ impl Slot {
 }
 
 /// When a lease taken now ends.
-pub(super) fn lease_end(now: Timestamp, lease: Duration) -> Timestamp {
+#[must_use]
+pub fn lease_end(now: Timestamp, lease: Duration) -> Timestamp {
     now.plus_millis(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
 }

@@ -8,11 +8,12 @@ use nexus_contracts::{MessageId, OrgId};
 use nexus_store::{Claimed, Completion, EffectClass, Ledger, Store};
 use nexus_testkit::Spawn;
 
-use crate::fixture::{Fixture, SERVICE};
+use crate::fixture::{Fixture, SERVICE, config};
 use crate::ledger::{CLASSES, at, claim, id, open};
 
 const SOON: Duration = Duration::from_secs(30);
 const ADDRESS: &str = "NEXUS_STORE_CRASH_ADDRESS";
+const OWNER: &str = "NEXUS_STORE_CRASH_OWNER";
 const ORG: &str = "NEXUS_STORE_CRASH_ORG";
 
 fn effect(class: EffectClass, point: &str) -> Result<MessageId> {
@@ -30,11 +31,10 @@ async fn works_until_killed_when_asked() -> Result<()> {
         .and_then(|org| org.into_string().ok())
         .context("an organisation")?
         .parse()?;
-    let url = address
-        .to_str()
-        .context("an address that is text")?
-        .parse()?;
-    let store = Store::open(&url, SERVICE, Ledger::MIGRATIONS).await?;
+    let owner = std::env::var_os(OWNER);
+    let owner = owner.as_ref().and_then(|owner| owner.to_str());
+    let config = config(address.to_str().context("an address that is text")?, owner)?;
+    let store = Store::open(&config, SERVICE, Ledger::MIGRATIONS).await?;
     let ledger = Ledger::new(store.clone());
     for class in CLASSES {
         for point in ["claimed", "completed"] {
@@ -48,7 +48,7 @@ async fn works_until_killed_when_asked() -> Result<()> {
             .await?;
     }
     // And one claim that was written but not committed when the end came.
-    let uncommitted = store.begin_shared().await?;
+    let uncommitted = store.begin(org).await?;
     let sql = "INSERT INTO effect (org_id, id, class, epoch, attempt, lease_until, expires_at) \
                VALUES ($1, 'uncommitted', 'at_most_once', 1, 1, 9000000000000, 9000000000000)";
     uncommitted
@@ -69,8 +69,11 @@ pub(crate) async fn a_killed_worker_leaves_what_its_classes_promise(
             "--nocapture",
         ])
         .env(ADDRESS, &fixture.address)
-        .env(ORG, org.to_string())
-        .start()?;
+        .env(ORG, org.to_string());
+    if let Some(owner) = &fixture.owner {
+        worker = worker.env(OWNER, owner);
+    }
+    let mut worker = worker.start()?;
     worker.wait_line(SOON, "everything is claimed").await?;
     worker.kill().await?;
 

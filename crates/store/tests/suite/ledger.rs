@@ -32,6 +32,7 @@ pub(crate) fn claim(org: OrgId, id: MessageId, class: EffectClass, now: Timestam
     Claim {
         org,
         id,
+        about: None,
         class,
         now,
         lease: LEASE,
@@ -41,7 +42,7 @@ pub(crate) fn claim(org: OrgId, id: MessageId, class: EffectClass, now: Timestam
 
 pub(crate) async fn open(fixture: &Fixture) -> Result<Ledger> {
     Ok(Ledger::new(
-        Store::open(&fixture.url()?, SERVICE, Ledger::MIGRATIONS).await?,
+        Store::open(&fixture.config()?, SERVICE, Ledger::MIGRATIONS).await?,
     ))
 }
 

@@ -1,10 +1,15 @@
 //! The store's properties, each on every database.
 
 mod crash;
+mod durability;
+mod erasure;
 mod fixture;
 mod ledger;
 mod migrations;
+mod poison;
 mod postgres;
+mod roles;
+mod tenancy;
 mod transactions;
 
 /// Makes a test of every case on every database.
@@ -48,7 +53,8 @@ on_every_database! {
         a_newer_database_is_refused
         a_failing_migration_leaves_nothing
         replicas_may_open_at_once
-        numbers_must_follow_each_other;
+        numbers_must_follow_each_other
+        a_migration_sees_the_rows_of_every_organisation;
     ledger:
         the_first_claim_runs_and_the_result_is_repeated
         while_somebody_is_at_it_others_hear_busy
@@ -62,6 +68,20 @@ on_every_database! {
         two_replicas_never_both_run
         a_caller_that_went_away_leaves_no_claim
         a_result_too_large_is_refused_alone;
+    erasure:
+        results_are_gone_and_stay_gone
+        who_is_at_it_loses_its_claim
+        a_command_that_comes_later_finds_it_gone
+        an_erasure_and_claims_at_once_leave_nothing
+        no_byte_of_a_result_is_left;
+    tenancy:
+        another_organisation_reaches_nothing
+        nobody_reaches_nothing
+        one_transaction_goes_from_one_to_the_other
+        organisations_are_listed_once_they_have_rows
+        statements_of_two_organisations_may_be_asked_at_once;
+    durability:
+        every_kind_keeps_what_was_committed;
     crash:
         a_killed_worker_leaves_what_its_classes_promise;
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use nexus_store::{Migration, Store, StoreError};
 use tokio::task::JoinSet;
 
-use crate::fixture::{Fixture, NOTES, SERVICE};
+use crate::fixture::{Fixture, NOTE, NOTES, SERVICE, org};
 
 const fn step(version: u32, name: &'static str, sql: &'static str) -> Migration {
     Migration {
@@ -35,11 +35,11 @@ const GAP: &[Migration] = &[
 ];
 
 async fn open(fixture: &Fixture, migrations: &'static [Migration]) -> Result<Store> {
-    Ok(Store::open(&fixture.url()?, SERVICE, migrations).await?)
+    Ok(Store::open(&fixture.config()?, SERVICE, migrations).await?)
 }
 
 async fn refusal(fixture: &Fixture, migrations: &'static [Migration]) -> Result<StoreError> {
-    let opened = Store::open(&fixture.url()?, SERVICE, migrations).await;
+    let opened = Store::open(&fixture.config()?, SERVICE, migrations).await;
     opened.err().ok_or_else(|| anyhow::anyhow!("opened"))
 }
 
@@ -125,7 +125,7 @@ pub(crate) async fn a_failing_migration_leaves_nothing(fixture: &Fixture) -> Res
 pub(crate) async fn replicas_may_open_at_once(fixture: &Fixture) -> Result<()> {
     let mut replicas = JoinSet::new();
     for _ in 0..6 {
-        let url = fixture.url()?;
+        let url = fixture.config()?;
         replicas.spawn(async move { Store::open(&url, SERVICE, TWO).await });
     }
     while let Some(opened) = replicas.join_next().await {
@@ -140,5 +140,41 @@ pub(crate) async fn numbers_must_follow_each_other(fixture: &Fixture) -> Result<
         matches!(error, StoreError::Misnumbered { version: 3, .. }),
         "{error}"
     );
+    Ok(())
+}
+
+/// Also on `PostgreSQL`, where what is protected is hidden from its owner too.
+pub(crate) async fn a_migration_sees_the_rows_of_every_organisation(
+    fixture: &Fixture,
+) -> Result<()> {
+    const COPIED: &[Migration] = &[
+        NOTE,
+        step(
+            2,
+            "copies",
+            "CREATE TABLE copy (org_id TEXT NOT NULL, id BIGINT NOT NULL);
+             INSERT INTO copy SELECT org_id, id FROM note; UPDATE note SET body = 'copied'",
+        ),
+    ];
+    let (one, two) = (org(), org());
+    let store = open(fixture, NOTES).await?;
+    for org in [one, two] {
+        let tx = store.begin(org).await?;
+        let sql = "INSERT INTO note (org_id, id) VALUES ($1, 7)";
+        tx.execute(sql, vec![org.to_string().into()]).await?;
+        tx.commit().await?;
+    }
+    store.close().await?;
+    let store = open(fixture, COPIED).await?;
+    for org in [one, two] {
+        let tx = store.read(org).await?;
+        let sql = "SELECT note.body FROM note JOIN copy ON copy.org_id = note.org_id \
+                   AND copy.id = note.id WHERE note.org_id = $1";
+        let rows = tx.query(sql, vec![org.to_string().into()]).await?;
+        ensure!(rows.len() == 1);
+        for row in rows {
+            ensure!(row.get::<String>("body")? == "copied");
+        }
+    }
     Ok(())
 }

@@ -11,9 +11,9 @@ use crate::fixture::{NOTES, org};
 #[tokio::test]
 async fn services_have_schemas_of_their_own() -> Result<()> {
     let server = nexus_testkit::postgres().await?;
-    let url = server.fresh_database().await?.parse()?;
-    let one = Store::open(&url, "first-service", NOTES).await?;
-    let two = Store::open(&url, "second-service", NOTES).await?;
+    let config = server.fresh_database().await?.parse()?;
+    let one = Store::open(&config, "first-service", NOTES).await?;
+    let two = Store::open(&config, "second-service", NOTES).await?;
     let tx = one.begin_shared().await?;
     tx.execute(
         "INSERT INTO counter (n) VALUES ($1)",
@@ -36,8 +36,8 @@ async fn services_have_schemas_of_their_own() -> Result<()> {
 #[tokio::test]
 async fn a_server_that_restarts_costs_no_more_than_a_retry() -> Result<()> {
     let mut server = nexus_testkit::postgres().await?;
-    let url = server.fresh_database().await?.parse()?;
-    let store = Store::open(&url, "restarted", NOTES).await?;
+    let config = server.fresh_database().await?.parse()?;
+    let store = Store::open(&config, "restarted", NOTES).await?;
     let org = org();
     server.kill().await?;
     let down = store.begin(org).await.err();

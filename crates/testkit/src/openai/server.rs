@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ type Answer = dyn Fn(&Value) -> Script + Send + Sync;
 struct Shared {
     queue: Mutex<VecDeque<Script>>,
     received: Mutex<Vec<Received>>,
+    hung_up: AtomicUsize,
+    /// Whether requests are let go once they are answered.
+    forgets: bool,
     answer: Option<Box<Answer>>,
 }
 
@@ -67,6 +71,21 @@ impl FakeOpenAi {
     ) -> Result<Self> {
         Self::serve(Shared {
             answer: Some(Box::new(answer)),
+            ..Shared::default()
+        })
+        .await
+    }
+
+    /// As [`FakeOpenAi::answering`], but keeps no request once it is answered: for long runs.
+    ///
+    /// # Errors
+    /// As [`FakeOpenAi::start`].
+    pub async fn forgetting(
+        answer: impl Fn(&Value) -> Script + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::serve(Shared {
+            answer: Some(Box::new(answer)),
+            forgets: true,
             ..Shared::default()
         })
         .await
@@ -117,6 +136,12 @@ impl FakeOpenAi {
         lock(&self.shared.received).clone()
     }
 
+    /// How many clients closed their connection before they had the whole answer.
+    #[must_use]
+    pub fn hung_up(&self) -> usize {
+        self.shared.hung_up.load(Ordering::SeqCst)
+    }
+
     /// Waits until `count` requests have been received, and gives them all.
     ///
     /// # Errors
@@ -153,6 +178,20 @@ impl axum::serve::Listener for NoDelay {
     }
 }
 
+/// An answer on its way: dropped before it is out, it counts as hung up on.
+struct Answering {
+    shared: Arc<Shared>,
+    out: bool,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if !self.out {
+            self.shared.hung_up.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -167,18 +206,29 @@ async fn complete(
     body: Bytes,
 ) -> Result<Response, Infallible> {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    lock(&shared.received).push(Received {
-        headers,
-        body: body.clone(),
-    });
+    if !shared.forgets {
+        lock(&shared.received).push(Received {
+            headers,
+            body: body.clone(),
+        });
+    }
+    let mut answering = Answering {
+        shared: Arc::clone(&shared),
+        out: false,
+    };
     let queued = lock(&shared.queue).pop_front();
     let script = queued.or_else(|| shared.answer.as_ref().map(|answer| answer(&body)));
     let script = script.unwrap_or_else(|| Script::error(500, "the test has no script left"));
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
     }
+    if let Head::Stream = script.head
+        && is_true(&body, "/stream")
+    {
+        return Ok(stream(script, &body, answering));
+    }
+    answering.out = !matches!(script.head, Head::Hang);
     Ok(match script.head {
-        Head::Stream if is_true(&body, "/stream") => stream(script, &body),
         Head::Stream => whole(&script, &body).into_response(),
         Head::Refuse {
             status,
@@ -209,8 +259,8 @@ fn refuse(status: StatusCode, headers: &[(&'static str, String)], body: String) 
     response
 }
 
-fn stream(script: Script, request: &Value) -> Response {
-    let body = Body::from_stream(events(script, request));
+fn stream(script: Script, request: &Value, answering: Answering) -> Response {
+    let body = Body::from_stream(events(script, request, answering));
     (
         [
             ("content-type", "text/event-stream"),
@@ -222,7 +272,11 @@ fn stream(script: Script, request: &Value) -> Response {
 }
 
 /// The parts as server-sent events, each when the gate lets it through.
-fn events(script: Script, request: &Value) -> impl Stream<Item = io::Result<Bytes>> + use<> {
+fn events(
+    script: Script,
+    request: &Value,
+    answering: Answering,
+) -> impl Stream<Item = io::Result<Bytes>> + use<> {
     let mut parts = script.parts;
     let model = request.get("model").cloned().unwrap_or_default();
     let ends = matches!(parts.last(), Some(Part::Delta(..)));
@@ -237,11 +291,21 @@ fn events(script: Script, request: &Value) -> impl Stream<Item = io::Result<Byte
         parts.push(Part::Raw("data: [DONE]\n\n".to_owned()));
     }
     let gate = script.gate;
+    let mut left = parts.len();
+    let mut answering = Some(answering);
     futures::stream::iter(parts).then(move |part| {
         let (gate, model) = (gate.clone(), model.clone());
+        left -= 1;
+        // Held back with the last part, and by the stream until then.
+        let last = answering.take_if(|_| left == 0);
         async move {
             if let Some(gate) = &gate {
                 gate.pass().await;
+            }
+            if !matches!(part, Part::Hang)
+                && let Some(mut answering) = last
+            {
+                answering.out = true;
             }
             match part {
                 Part::Delta(delta, finish_reason) => {

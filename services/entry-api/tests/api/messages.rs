@@ -5,11 +5,10 @@ use nexus_contracts::{ConversationId, RunId};
 use nexus_entry_api::view::{MessageView, Status};
 use serde_json::{Value, json};
 
-use crate::node::{Setup, accepted, problem};
+use crate::node::{Setup, accepted, good, problem};
+use crate::orchestrator::{COLLEAGUE, STRANGER};
 
-#[tokio::test]
-async fn a_message_is_stored_answered_and_confirmed() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn a_message_is_stored_answered_and_confirmed(setup: Setup) -> Result<()> {
     let response = setup.post(&json!({ "text": "hello" })).await?;
     let location = response
         .headers()
@@ -35,6 +34,7 @@ async fn a_message_is_stored_answered_and_confirmed() -> Result<()> {
         (view.provider.as_deref(), view.model.as_deref()),
         (Some("demo"), Some("demo-1"))
     );
+    assert_eq!(view.agreement.map(|votes| votes.agreeing), Some(2));
     assert_eq!(view.usage.map(|usage| usage.output_tokens), Some(4));
 
     let body = json!({ "text": "more", "conversation_id": first.conversation_id });
@@ -47,9 +47,7 @@ async fn a_message_is_stored_answered_and_confirmed() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_first_end_of_a_run_stays() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn the_first_end_of_a_run_stays(setup: Setup) -> Result<()> {
     let asked = setup.say("twice").await?;
     let view = setup.ended(&asked.correlation_id).await?;
     assert_eq!(view.text.as_deref(), Some("first"));
@@ -63,9 +61,7 @@ async fn the_first_end_of_a_run_stays() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_failure_says_why() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn a_failure_says_why(setup: Setup) -> Result<()> {
     let asked = setup.say("fail").await?;
     let view = setup.ended(&asked.correlation_id).await?;
     assert_eq!(view.status, Status::Failed);
@@ -77,9 +73,7 @@ async fn a_failure_says_why() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_idempotency_key_stands_for_one_message() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn an_idempotency_key_stands_for_one_message(setup: Setup) -> Result<()> {
     let body = json!({ "text": "once", "metadata": { "a": 1 } });
     let (one, two) = tokio::join!(
         setup.post_with(&body, Some("key 1")),
@@ -101,17 +95,14 @@ async fn an_idempotency_key_stands_for_one_message() -> Result<()> {
     let fresh = accepted(setup.post_with(&body, Some("key 2")).await?).await?;
     assert_ne!(fresh.correlation_id, one.correlation_id);
 
-    let (folder, seen) = setup.stop().await?;
-    let setup = Setup::again(folder, seen).await?;
+    let setup = setup.stop().await?.start().await?;
     let four = accepted(setup.post_with(&body, Some("key 1")).await?).await?;
     assert_eq!(one, four, "and one after a restart");
     setup.stop().await?;
     Ok(())
 }
 
-#[tokio::test]
-async fn what_is_wrong_is_refused_before_it_is_stored() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn what_is_wrong_is_refused_before_it_is_stored(setup: Setup) -> Result<()> {
     let cases: [(Value, u16, &str); 5] = [
         (json!({ "text": "" }), 422, "empty_text"),
         (
@@ -122,9 +113,9 @@ async fn what_is_wrong_is_refused_before_it_is_stored() -> Result<()> {
         (json!({ "text": "x", "txet": 1 }), 422, "unknown_field"),
         (json!({ "text": "y".repeat(300_000) }), 413, "too_long"),
         (
-            json!({ "text": "x", "conversation_id": uuid::Uuid::nil() }),
-            404,
-            "unknown_conversation",
+            json!({ "text": "x", "limits": { "step": 1 } }),
+            422,
+            "unknown_field",
         ),
     ];
     for (body, status, code) in cases {
@@ -162,9 +153,7 @@ async fn what_is_wrong_is_refused_before_it_is_stored() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_unknown_message_is_404_everywhere() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn an_unknown_message_is_404_everywhere(setup: Setup) -> Result<()> {
     for id in ["0197a5f0-0000-7000-8000-000000000001", "nonsense"] {
         let path = format!("/v1/messages/{id}");
         for response in [
@@ -183,9 +172,7 @@ async fn an_unknown_message_is_404_everywhere() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn waiting_ends_with_the_time_given() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn waiting_ends_with_the_time_given(setup: Setup) -> Result<()> {
     let asked = setup.say("wait").await?;
     let path = format!("/v1/messages/{}", asked.correlation_id);
     let view: MessageView = setup
@@ -200,9 +187,9 @@ async fn waiting_ends_with_the_time_given() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_message_that_is_no_longer_wanted_is_cancelled_once() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn a_message_that_is_no_longer_wanted_is_cancelled_once(
+    setup: Setup,
+) -> Result<()> {
     let asked = setup.say("wait").await?;
     let one = setup.delete(&asked.correlation_id).await?;
     assert_eq!(one.status().as_u16(), 202);
@@ -212,21 +199,65 @@ async fn a_message_that_is_no_longer_wanted_is_cancelled_once() -> Result<()> {
         Some("cancelled")
     );
     // Ended already: nothing more is asked for.
-    assert_eq!(
-        setup.delete(&asked.correlation_id).await?.status().as_u16(),
-        202
-    );
+    let again = good(setup.delete(&asked.correlation_id).await?, 200).await?;
+    assert_eq!(again["status"], "failed");
     assert_eq!(setup.seen.cancelled(), [RunId(asked.run_id)]);
     setup.stop().await?;
     Ok(())
 }
 
-#[tokio::test]
-async fn the_interface_describes_itself() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn a_conversation_nobody_knows_is_the_orchestrators_to_refuse(
+    setup: Setup,
+) -> Result<()> {
+    let body = json!({ "text": "x", "conversation_id": uuid::Uuid::now_v7() });
+    let asked = accepted(setup.post(&body).await?).await?;
+    let view = setup.ended(&asked.correlation_id).await?;
+    assert_eq!(
+        view.error.map(|error| error.code).as_deref(),
+        Some("unknown_conversation")
+    );
+    setup.stop().await?;
+    Ok(())
+}
+
+pub(crate) async fn nobody_elses_message_can_be_seen(setup: Setup) -> Result<()> {
+    let asked = setup.say("secret").await?;
+    setup.ended(&asked.correlation_id).await?;
+    let mut place = setup.stop().await?;
+    for other in [COLLEAGUE, STRANGER] {
+        let setup = place.start_with(&[("principal", other)]).await?;
+        let id = &asked.correlation_id;
+        let path = format!("/v1/messages/{id}");
+        for response in [
+            setup.get(&path).await?,
+            setup.events(id, None).await?,
+            setup.delete(id).await?,
+        ] {
+            let (status, said) = problem(response).await?;
+            assert_eq!((status, &said["code"]), (404, &json!("unknown_message")));
+        }
+        let body = json!({ "text": "more", "conversation_id": asked.conversation_id });
+        let more = accepted(setup.post(&body).await?).await?;
+        let view = setup.ended(&more.correlation_id).await?;
+        assert_eq!(
+            view.error.map(|error| error.code).as_deref(),
+            Some("unknown_conversation")
+        );
+        place = setup.stop().await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn the_interface_describes_itself(setup: Setup) -> Result<()> {
     let document: Value = setup.get("/openapi.json").await?.json().await?;
     assert_eq!(document["info"]["title"], "Nexus");
-    for path in ["/v1/messages", "/v1/messages/{correlation_id}"] {
+    for path in [
+        "/v1/messages",
+        "/v1/messages/{correlation_id}",
+        "/v1/approvals/{approval_id}",
+        "/v1/conversations/{id}/branch",
+        "/v1/commands/{command_id}",
+    ] {
         assert!(document["paths"][path].is_object(), "{path}");
     }
     setup.stop().await?;

@@ -1,22 +1,95 @@
-//! A node with entry-api and the fake orchestrator, in a folder of its own.
+//! A node with entry-api and the fake orchestrator, in a folder and a database of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nexus_bus::{Bus, BusConfig, BusUrl};
-use nexus_entry_api::view::{Accepted, MessageView};
+use nexus_entry_api::migrations::SCHEMA;
+use nexus_entry_api::view::{Accepted, ApprovalList, ApprovalView, MessageView};
 use nexus_entry_api::{Config, DEFAULT_CONFIG, NAME, service};
 use nexus_service_kit::telemetry::install_tls;
 use nexus_service_kit::{ConfigSource, Node, NodeConfig, RunningNode, Service};
-use reqwest::{Response, StatusCode};
+use nexus_testkit::{PgServer, wait_for};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::orchestrator::{Orchestrator, Seen};
+use crate::orchestrator::{Orchestrator, Seen, org};
 
 /// Longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What outlives a node: its folder, its database, and what the orchestrator knows.
+pub(crate) struct Place {
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) folder: TempDir,
+    store: String,
+    owner: Option<String>,
+    _server: Option<PgServer>,
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        Ok(Self {
+            seen: Arc::default(),
+            store: format!("sqlite:{}", folder.path().display()),
+            owner: None,
+            folder,
+            _server: None,
+        })
+    }
+
+    pub(crate) async fn postgres() -> Result<Self> {
+        let server = nexus_testkit::postgres().await?;
+        let roles = server.fresh_database_with_roles().await?;
+        Ok(Self {
+            seen: Arc::default(),
+            store: roles.app,
+            owner: Some(roles.owner),
+            folder: tempfile::tempdir()?,
+            _server: Some(server),
+        })
+    }
+
+    /// As the local client, with short pauses.
+    pub(crate) async fn start(self) -> Result<Setup> {
+        self.start_with(&[]).await
+    }
+
+    /// The same with some keys set otherwise.
+    pub(crate) async fn start_with(self, keys: &[(&str, &str)]) -> Result<Setup> {
+        install_tls();
+        let path = self.folder.path();
+        let url = BusUrl::Embedded {
+            path: path.join("bus.db"),
+            read_only: false,
+        };
+        let bus = BusConfig::new(url, path.join("blobs"));
+        let config = NodeConfig {
+            store_owner: self.owner.clone(),
+            ..NodeConfig::local(bus, self.store.clone())
+        };
+        let services: Vec<Box<dyn Service>> = vec![
+            Box::new(Orchestrator {
+                seen: Arc::clone(&self.seen),
+            }),
+            service(quick(keys)?),
+        ];
+        let node = Node::start(config, services).await?;
+        let base = format!("http://{}", node.http_address());
+        let setup = Setup {
+            node,
+            seen: Arc::clone(&self.seen),
+            http: reqwest::Client::builder().no_proxy().build()?,
+            base,
+            place: self,
+        };
+        setup.until_principal_is_known().await?;
+        Ok(setup)
+    }
+}
 
 /// Everything of one test.
 pub(crate) struct Setup {
@@ -24,52 +97,14 @@ pub(crate) struct Setup {
     pub(crate) seen: Arc<Seen>,
     http: reqwest::Client,
     base: String,
-    folder: Arc<TempDir>,
+    place: Place,
 }
 
 impl Setup {
-    pub(crate) async fn start() -> Result<Self> {
-        Self::in_folder(Arc::new(tempfile::tempdir()?), Arc::default()).await
-    }
-
-    /// The same folder again, after a stop.
-    pub(crate) async fn again(folder: Arc<TempDir>, seen: Arc<Seen>) -> Result<Self> {
-        Self::in_folder(folder, seen).await
-    }
-
-    async fn in_folder(folder: Arc<TempDir>, seen: Arc<Seen>) -> Result<Self> {
-        install_tls();
-        let path = folder.path();
-        let url = BusUrl::Embedded {
-            path: path.join("bus.db"),
-            read_only: false,
-        };
-        let bus = BusConfig::new(url, path.join("blobs"));
-        let config = NodeConfig::local(bus, format!("sqlite:{}", path.display()));
-        let services: Vec<Box<dyn Service>> = vec![
-            Box::new(Orchestrator {
-                seen: Arc::clone(&seen),
-            }),
-            service(quick()?),
-        ];
-        let node = Node::start(config, services).await?;
-        let base = format!("http://{}", node.http_address());
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let setup = Self {
-            node,
-            seen,
-            http,
-            base,
-            folder,
-        };
-        setup.until_principal_is_known().await?;
-        Ok(setup)
-    }
-
-    pub(crate) async fn stop(self) -> Result<(Arc<TempDir>, Arc<Seen>)> {
+    pub(crate) async fn stop(self) -> Result<Place> {
         self.node.shutdown();
         self.node.stopped().await?;
-        Ok((self.folder, self.seen))
+        Ok(self.place)
     }
 
     pub(crate) fn bus(&self) -> &Bus {
@@ -81,12 +116,32 @@ impl Setup {
     }
 
     pub(crate) async fn post_with(&self, body: &Value, key: Option<&str>) -> Result<Response> {
-        let mut request = self
-            .http
-            .post(format!("{}/v1/messages", self.base))
-            .json(body);
+        self.post_to("/v1/messages", body, key).await
+    }
+
+    pub(crate) async fn post_to(
+        &self,
+        path: &str,
+        body: &Value,
+        key: Option<&str>,
+    ) -> Result<Response> {
+        let mut request = self.http.post(format!("{}{path}", self.base)).json(body);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
+        }
+        Ok(request.send().await?)
+    }
+
+    /// Any request, with a body where it has one.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(body) = body {
+            request = request.json(body);
         }
         Ok(request.send().await?)
     }
@@ -108,12 +163,12 @@ impl Setup {
         Ok(self.http.get(format!("{}{path}", self.base)).send().await?)
     }
 
-    pub(crate) async fn events(&self, id: &str, after: Option<u64>) -> Result<Response> {
+    pub(crate) async fn events(&self, id: &str, after: Option<&str>) -> Result<Response> {
         let mut request = self
             .http
             .get(format!("{}/v1/messages/{id}/events", self.base));
         if let Some(after) = after {
-            request = request.header("last-event-id", after.to_string());
+            request = request.header("last-event-id", after);
         }
         Ok(request.send().await?)
     }
@@ -124,6 +179,27 @@ impl Setup {
             .delete(format!("{}/v1/messages/{id}", self.base))
             .send()
             .await?)
+    }
+
+    /// Waits until this many tool calls wait for a decision.
+    pub(crate) async fn open_approvals(&self, count: usize) -> Result<Vec<ApprovalView>> {
+        wait_for(PATIENCE, "approvals to be asked", async || {
+            let list = self.get("/v1/approvals").await?.error_for_status()?;
+            let list: ApprovalList = list.json().await?;
+            Ok((list.approvals.len() == count).then_some(list.approvals))
+        })
+        .await
+    }
+
+    /// How many rows of this organisation a table has.
+    pub(crate) async fn rows(&self, table: &str) -> Result<i64> {
+        let stores = &self.node.deps().stores;
+        let store = stores.open(NAME, SCHEMA).await?;
+        let tx = store.read(org()).await?;
+        let sql = format!("SELECT count(*) AS n FROM {table} WHERE org_id = $1");
+        let rows = tx.query(&sql, vec![org().to_string().into()]).await?;
+        let row = rows.first().context("a count has a row")?;
+        Ok(row.get("n")?)
     }
 
     /// Waits on the server for the end of a message.
@@ -152,15 +228,27 @@ impl Setup {
 }
 
 /// The defaults with short pauses.
-fn quick() -> Result<Config> {
-    let overrides = [
+fn quick(keys: &[(&str, &str)]) -> Result<Config> {
+    let short = [
         ("republish_after", "200ms"),
         ("incarnation_poll", "50ms"),
         ("recheck", "1s"),
-    ]
-    .map(|(key, value)| (format!("{NAME}.{key}"), value.to_owned()));
+    ];
+    let overrides: Vec<(String, String)> = short
+        .iter()
+        .chain(keys)
+        .map(|(key, value)| (format!("{NAME}.{key}"), (*value).to_owned()))
+        .collect();
     let source = ConfigSource::of_layers(None, [], &overrides)?;
     Ok(source.section(NAME, DEFAULT_CONFIG)?)
+}
+
+/// The body of an answer that is good.
+pub(crate) async fn good(response: Response, status: u16) -> Result<Value> {
+    let got = response.status().as_u16();
+    let text = response.text().await?;
+    anyhow::ensure!(got == status, "{got}: {text}");
+    Ok(serde_json::from_str(&text)?)
 }
 
 /// The body of a 202.

@@ -5,9 +5,7 @@ use serde_json::json;
 
 use crate::node::{Setup, accepted};
 
-#[tokio::test]
-async fn a_message_nobody_answers_is_published_again() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn a_message_nobody_answers_is_published_again(setup: Setup) -> Result<()> {
     let asked = setup.say("deaf").await?;
     let view = setup.ended(&asked.correlation_id).await?;
     assert_eq!(view.text.as_deref(), Some("deaf"));
@@ -20,9 +18,7 @@ async fn a_message_nobody_answers_is_published_again() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn messages_of_a_conversation_keep_their_order() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn messages_of_a_conversation_keep_their_order(setup: Setup) -> Result<()> {
     let first = setup.say("deaf 0").await?;
     for number in 1..5 {
         let body = json!({
@@ -39,14 +35,14 @@ async fn messages_of_a_conversation_keep_their_order() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn what_was_unanswered_when_the_process_ended_is_published_after_it_starts() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn what_was_unanswered_when_the_process_ended_is_published_after_it_starts(
+    setup: Setup,
+) -> Result<()> {
     let asked = setup.say("never").await?;
     setup.seen.until(|seen| !seen.texts().is_empty()).await?;
-    let (folder, seen) = setup.stop().await?;
-    let before = seen.texts().len();
-    let setup = Setup::again(folder, seen).await?;
+    let place = setup.stop().await?;
+    let before = place.seen.texts().len();
+    let setup = place.start().await?;
     setup.seen.until(|seen| seen.texts().len() > before).await?;
     let path = format!("/v1/messages/{}", asked.correlation_id);
     let view: serde_json::Value = setup.get(&path).await?.json().await?;
@@ -55,13 +51,11 @@ async fn what_was_unanswered_when_the_process_ended_is_published_after_it_starts
     Ok(())
 }
 
-#[tokio::test]
-async fn a_bus_that_lost_everything_loses_no_message() -> Result<()> {
-    let setup = Setup::start().await?;
+pub(crate) async fn a_bus_that_lost_everything_loses_no_message(setup: Setup) -> Result<()> {
     let asked = setup.say("never").await?;
     setup.seen.until(|seen| !seen.texts().is_empty()).await?;
-    let (folder, seen) = setup.stop().await?;
-    for entry in std::fs::read_dir(folder.path())? {
+    let place = setup.stop().await?;
+    for entry in std::fs::read_dir(place.folder.path())? {
         let path = entry?.path();
         let name = path
             .file_name()
@@ -70,8 +64,8 @@ async fn a_bus_that_lost_everything_loses_no_message() -> Result<()> {
             std::fs::remove_file(path)?;
         }
     }
-    let before = seen.texts().len();
-    let setup = Setup::again(folder, seen).await?;
+    let before = place.seen.texts().len();
+    let setup = place.start().await?;
     setup.seen.until(|seen| seen.texts().len() > before).await?;
     assert_eq!(
         setup.delete(&asked.correlation_id).await?.status().as_u16(),

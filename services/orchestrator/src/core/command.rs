@@ -1,7 +1,9 @@
 //! What the core wants done.
 
 use nexus_contracts::events::{
-    InferenceRequested, MessageAccepted, MessageCompleted, MessageFailed, ToolRequested,
+    ApprovalRequested, ConversationBranched, ConversationDeleted, ConversationImported,
+    ConversationRenamed, ConversationSummarized, InferenceRequested, MessageAccepted,
+    MessageCompleted, MessageFailed, ToolRequested,
 };
 use nexus_contracts::{MessageId, RunId, Timestamp, derive_id};
 
@@ -10,9 +12,9 @@ use super::state::RunHeader;
 /// One thing to do. Messages carry their id, so that doing it twice is recognised.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Tell the sender that the message is stored. Repeated whenever the message is.
+    /// Tell the sender that what it asked is stored. Repeated whenever the message is.
     Accept {
-        /// The run.
+        /// The request.
         header: RunHeader,
         /// The event.
         event: MessageAccepted,
@@ -23,7 +25,7 @@ pub enum Command {
         id: MessageId,
         /// The run.
         header: RunHeader,
-        /// The step, from 1.
+        /// The step, from 1; 0 for what belongs to no step.
         step: u32,
         /// After this moment it is refused.
         deadline: Timestamp,
@@ -43,6 +45,17 @@ pub enum Command {
         /// The event.
         event: ToolRequested,
     },
+    /// Ask a person whether a tool may be called.
+    AskApproval {
+        /// The message's id.
+        id: MessageId,
+        /// The run.
+        header: RunHeader,
+        /// The step, from 1.
+        step: u32,
+        /// The event.
+        event: Box<ApprovalRequested>,
+    },
     /// Deliver the answer.
     Complete {
         /// The run.
@@ -57,22 +70,31 @@ pub enum Command {
         /// The event.
         event: MessageFailed,
     },
+    /// Tell everybody who stores content what became of the conversation.
+    Tell {
+        /// The message's id.
+        id: MessageId,
+        /// What led to it.
+        header: RunHeader,
+        /// What became of it.
+        fact: Box<Fact>,
+    },
     /// These commands need no answer any more.
     Settle {
         /// Their ids.
         commands: Vec<MessageId>,
     },
-    /// Wake the run at its deadline.
+    /// Wake the run. Replaces the same timer.
     SetTimer {
-        /// The run.
-        run_id: RunId,
+        /// Which.
+        timer: Timer,
         /// The moment.
         at: Timestamp,
     },
-    /// The run ended before its deadline.
+    /// Do not wake the run.
     ClearTimer {
-        /// The run.
-        run_id: RunId,
+        /// Which.
+        timer: Timer,
     },
     /// Tell every worker to stop what it does for the run.
     Cancel {
@@ -81,6 +103,32 @@ pub enum Command {
         /// After this moment nothing of it can still be going on.
         until: Timestamp,
     },
+    /// Forget everything that was stored about the conversation before.
+    Erase,
+}
+
+/// What became of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// It has another title.
+    Renamed(ConversationRenamed),
+    /// It was summarised.
+    Summarized(ConversationSummarized),
+    /// It began as a branch.
+    Branched(ConversationBranched),
+    /// It began elsewhere.
+    Imported(ConversationImported),
+    /// It is gone.
+    Deleted(ConversationDeleted),
+}
+
+/// What a run can be woken by. Shown as the end of a dispatch row's id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The run's time is up.
+    Deadline(RunId),
+    /// Nobody decided about a tool call.
+    Approval(RunId, MessageId),
 }
 
 /// The id of a command: derived from its place in the run.
@@ -89,15 +137,13 @@ pub fn command_id(run: RunId, step: u32, ordinal: u32, kind: &str) -> MessageId 
     MessageId::from(derive_id([
         b"command".as_slice(),
         run.0.as_bytes(),
-        &0_u32.to_be_bytes(), // branch: the trunk
         &step.to_be_bytes(),
         &ordinal.to_be_bytes(),
         kind.as_bytes(),
-        &1_u32.to_be_bytes(), // attempt: a command is never issued anew under another id
     ]))
 }
 
-/// The id of a message to whoever asked: one per run and kind.
+/// The id of a message to whoever asked: one per request and kind.
 #[must_use]
 pub fn answer_id(run: RunId, kind: &str) -> MessageId {
     command_id(run, 0, 0, kind)

@@ -1,81 +1,136 @@
 //! What of a conversation a model gets to see.
 
-use nexus_contracts::chat::{ChatMessage, Role};
+use nexus_contracts::chat::{ChatMessage, Role, ToolSpec};
 
-/// Drops the oldest messages until at most `max` are left, then until the first is a person's: a
-/// window that opened on a tool's result would be refused by every provider.
-pub fn trim(messages: &mut Vec<ChatMessage>, max: usize) {
-    if messages.len() <= max {
-        return;
-    }
-    let excess = messages.len() - max;
-    let opens_turn = |message: &ChatMessage| message.role == Role::User;
-    let found = messages
-        .iter()
-        .skip(excess)
-        .position(opens_turn)
-        .map(|at| at + excess);
-    // No person speaks inside the window: keep the last turn whole, however long it is.
-    let cut = found
-        .or_else(|| messages.iter().rposition(opens_turn))
-        .unwrap_or(0);
-    messages.drain(..cut);
+/// Bytes of one token, on average over English text: what `OpenAI` names as a rule of thumb. Other
+/// scripts have fewer bytes a token, so a budget should leave room.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Tokens that say who speaks, for each message.
+const TOKENS_PER_MESSAGE: u64 = 4;
+
+/// About how many tokens some text is.
+#[must_use]
+pub fn tokens_of(text: &str) -> u64 {
+    (text.len() as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
-/// The window with the operator's instructions before it.
+/// About how many tokens a message is.
 #[must_use]
-pub fn prompt(system: &str, messages: &[ChatMessage]) -> Vec<ChatMessage> {
-    let instructions = (!system.is_empty()).then(|| ChatMessage::text(Role::System, system));
-    instructions
-        .into_iter()
-        .chain(messages.iter().cloned())
-        .collect()
+pub fn tokens(message: &ChatMessage) -> u64 {
+    let calls = message.tool_calls.iter();
+    let calls = calls.map(|call| tokens_of(&call.name) + tokens_of(&call.arguments));
+    TOKENS_PER_MESSAGE + tokens_of(&message.content) + calls.sum::<u64>()
+}
+
+/// About how many tokens the description of a tool is.
+#[must_use]
+pub fn tokens_of_tool(tool: &ToolSpec) -> u64 {
+    tokens_of(&tool.name) + tokens_of(&tool.description) + tokens_of(&tool.parameters.to_string())
+}
+
+/// Where the window begins that holds at most `most` messages and about `budget` tokens.
+///
+/// It opens on a person's message: one that opened on a tool's result would be refused by every
+/// provider. The last turn is always whole, however long it is.
+#[must_use]
+pub fn window_start(messages: &[ChatMessage], most: usize, budget: u64) -> usize {
+    let mut start = messages.len();
+    let mut used = 0_u64;
+    for (at, message) in messages.iter().enumerate().rev() {
+        used = used.saturating_add(tokens(message));
+        let fits = messages.len() - at <= most && used <= budget;
+        let last_turn = start == messages.len();
+        if !fits && !last_turn {
+            break;
+        }
+        if message.role == Role::User {
+            start = at;
+        }
+    }
+    if start == messages.len() { 0 } else { start }
+}
+
+/// Forgets what no model gets to see any more; gives how many messages that were.
+pub fn trim(messages: &mut Vec<ChatMessage>, most: usize, budget: u64) -> usize {
+    let start = window_start(messages, most, budget);
+    messages.drain(..start);
+    start
+}
+
+/// What the model is told to be: the instructions, and what was said before the window.
+#[must_use]
+pub fn system(instructions: &str, summary: Option<&str>) -> String {
+    match summary {
+        None => instructions.to_owned(),
+        Some(summary) => {
+            let before = format!("What was said before, in short:\n{summary}");
+            if instructions.is_empty() {
+                before
+            } else {
+                format!("{instructions}\n\n{before}")
+            }
+        }
+    }
+}
+
+/// The messages with the system message before them, if there is one.
+#[must_use]
+pub fn prompt(system: String, messages: &[ChatMessage]) -> Vec<ChatMessage> {
+    let first = (!system.is_empty()).then(|| ChatMessage::text(Role::System, system));
+    first.into_iter().chain(messages.iter().cloned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn message(role: Role) -> ChatMessage {
-        ChatMessage::text(role, "x")
+    fn conversation(roles: &[Role]) -> Vec<ChatMessage> {
+        let message = |role: &Role| ChatMessage::text(*role, "12345678");
+        roles.iter().map(message).collect()
     }
+
+    const TALK: [Role; 6] = [
+        Role::User,
+        Role::Assistant,
+        Role::User,
+        Role::Assistant,
+        Role::Tool,
+        Role::User,
+    ];
 
     #[test]
     fn a_window_opens_on_a_person() {
-        let roles = [
-            Role::User,
-            Role::Assistant,
-            Role::Tool,
-            Role::Assistant,
-            Role::User,
-        ];
-        let mut messages: Vec<_> = roles.into_iter().map(message).collect();
-        trim(&mut messages, 3);
-        assert_eq!(
-            messages.iter().map(|m| m.role).collect::<Vec<_>>(),
-            [Role::User]
+        let messages = conversation(&TALK);
+        let starts = [6, 5, 4, 3, 2, 1].map(|most| window_start(&messages, most, u64::MAX));
+        assert_eq!(starts, [0, 2, 2, 5, 5, 5]);
+    }
+
+    #[test]
+    fn a_window_keeps_to_its_budget() {
+        let messages = conversation(&TALK);
+        let each = tokens(&messages[0]);
+        assert_eq!(each, 6);
+        let starts = [6, 5, 4, 1].map(|whole| window_start(&messages, 99, each * whole));
+        assert_eq!(starts, [0, 2, 2, 5]);
+    }
+
+    #[test]
+    fn the_last_turn_stays_whole() {
+        let messages = conversation(&[Role::User, Role::Assistant, Role::User, Role::Assistant]);
+        assert_eq!(window_start(&messages, 1, 1), 2);
+        assert_eq!(window_start(&messages[..2], 1, 1), 0);
+        assert_eq!(window_start(&[], 1, 1), 0);
+    }
+
+    #[test]
+    fn a_summary_stands_before_the_window() {
+        assert_eq!(prompt(system("", None), &[]).len(), 0);
+        let both = system("Be brief.", Some("They met."));
+        assert!(
+            both.starts_with("Be brief.\n\n") && both.ends_with("They met."),
+            "{both}"
         );
-    }
-
-    #[test]
-    fn a_turn_longer_than_the_window_stays_whole() {
-        let roles = [
-            Role::User,
-            Role::Assistant,
-            Role::User,
-            Role::Assistant,
-            Role::Tool,
-        ];
-        let mut messages: Vec<_> = roles.into_iter().map(message).collect();
-        trim(&mut messages, 1);
-        assert_eq!(messages.len(), 3);
-        assert_eq!(messages[0].role, Role::User);
-    }
-
-    #[test]
-    fn instructions_come_first_and_only_when_there_are_some() {
-        let messages = [message(Role::User)];
-        assert_eq!(prompt("", &messages).len(), 1);
-        assert_eq!(prompt("be brief", &messages)[0].role, Role::System);
+        assert_eq!(prompt(both, &conversation(&TALK))[0].role, Role::System);
     }
 }

@@ -3,30 +3,99 @@
 use std::collections::BTreeMap;
 
 use nexus_contracts::chat::ToolSpec;
-use nexus_contracts::events::{InferenceCompleted, InferenceFailed, MessageSubmitted};
-use nexus_contracts::{MessageId, RunId, Timestamp};
+use nexus_contracts::conversation::ConversationDocument;
+use nexus_contracts::events::{
+    ApprovalDecided, InferenceCompleted, InferenceFailed, MessageAccepted, MessageSubmitted,
+};
+use nexus_contracts::settings::Settings;
+use nexus_contracts::{ConversationId, Extra, MessageId, RunId, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use super::state::RunHeader;
+use super::state::{RunHeader, State};
 
-/// A message someone sent, with the run it starts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Submission {
-    /// The run that will answer it.
+/// What a person or program asks for, and who asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Who asks, and where the answer goes.
     pub header: RunHeader,
-    /// The message.
-    pub message: MessageSubmitted,
+    /// For what.
+    pub request: Request,
 }
 
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// Someone sent a message.
-    Submitted(Box<Submission>),
-    /// Someone no longer wants the answer.
-    Cancelled {
+impl Asked {
+    /// The answer that says it is stored: about the run it names, or the one it starts.
+    #[must_use]
+    pub fn accepted(&self, conversation_id: ConversationId) -> MessageAccepted {
+        let run_id = match &self.request {
+            Request::Cancel { run_id } => *run_id,
+            Request::Decide(decision) => decision.run_id,
+            _ => self.header.run_id,
+        };
+        MessageAccepted {
+            run_id,
+            conversation_id,
+            extra: Extra::new(),
+        }
+    }
+}
+
+/// What people and programs can ask for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// An answer.
+    Submit(Box<MessageSubmitted>),
+    /// No answer any more.
+    Cancel {
         /// The run to end.
         run_id: RunId,
     },
+    /// That a tool is called, or not.
+    Decide(ApprovalDecided),
+    /// Another title.
+    Rename {
+        /// The title.
+        title: String,
+    },
+    /// Other settings for the conversation.
+    Configure(Box<Settings>),
+    /// To go on from an earlier point.
+    Branch(Box<Branch>),
+    /// To erase the conversation.
+    Delete,
+    /// A conversation that was held elsewhere.
+    Import(Box<ConversationDocument>),
+}
+
+impl Request {
+    /// Whether it may open a conversation that does not exist.
+    #[must_use]
+    pub const fn opens(&self) -> bool {
+        match self {
+            Self::Submit(message) => message.conversation_id.is_none(),
+            Self::Branch(_) | Self::Import(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// A conversation that leaves another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Branch {
+    /// The conversation it leaves.
+    pub parent: ConversationId,
+    /// The run whose message is replaced.
+    pub run_id: RunId,
+    /// What is said instead.
+    pub message: MessageSubmitted,
+    /// What the parent was just before that run started; absent when there is no such run.
+    pub base: Option<Box<State>>,
+}
+
+/// What happened. The journal holds these, so that a conversation can be folded again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// Someone asked for something.
+    Asked(Box<Asked>),
     /// A model answered.
     Inferred {
         /// The command it answers.
@@ -53,21 +122,46 @@ pub enum Input {
         /// The run.
         run_id: RunId,
     },
+    /// Nobody decided about a tool call in time.
+    ApprovalExpired {
+        /// The run.
+        run_id: RunId,
+        /// The call's command.
+        approval_id: MessageId,
+    },
 }
 
-/// What bounds a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Most model calls of a run.
-    pub max_steps: u32,
+impl Input {
+    /// What was asked, if anything was.
+    #[must_use]
+    pub fn asked(&self) -> Option<&Asked> {
+        match self {
+            Self::Asked(asked) => Some(asked),
+            _ => None,
+        }
+    }
+}
+
+/// Bounds of the service, whatever the settings say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
     /// Most tool calls of one step; the rest are refused in words the model can act on.
     pub max_parallel_tools: usize,
-    /// Longest time from the start of a run to its end, in milliseconds.
-    pub run_timeout_ms: i64,
     /// Most messages waiting behind a running one.
     pub max_queued: usize,
-    /// Most past messages a model gets to see.
-    pub max_context_messages: usize,
+    /// Most past messages that are remembered word for word.
+    pub max_messages: usize,
+}
+
+/// Everything outside a conversation that decisions depend on. The journal names it by its hash.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Bounds of the service.
+    pub bounds: Bounds,
+    /// The tools there are.
+    pub tools: BTreeMap<String, ToolSpec>,
+    /// Settings by the keys of `control.settings`.
+    pub settings: BTreeMap<String, Settings>,
 }
 
 /// What the core is told besides state and event.
@@ -75,12 +169,8 @@ pub struct Limits {
 pub struct Ctx<'a> {
     /// Now.
     pub now: Timestamp,
-    /// The bounds.
-    pub limits: &'a Limits,
-    /// The tools there are.
-    pub tools: &'a BTreeMap<String, ToolSpec>,
-    /// The operator's instructions to the model; none when empty.
-    pub system_prompt: &'a str,
+    /// What decisions depend on.
+    pub environment: &'a Environment,
 }
 
 /// Why an event changes nothing.
@@ -95,4 +185,24 @@ pub enum Reject {
         /// What is wrong and what to do.
         detail: String,
     },
+}
+
+impl Reject {
+    /// A refusal.
+    #[must_use]
+    pub fn refused(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Refused {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// What somebody is told about a conversation that does not exist, or is somebody else's.
+    #[must_use]
+    pub fn unknown_conversation(id: ConversationId) -> Self {
+        Self::refused(
+            "unknown_conversation",
+            format!("there is no conversation {id}; leave conversation_id out to open one"),
+        )
+    }
 }

@@ -1,40 +1,40 @@
 //! The one function that decides.
 
-use nexus_contracts::events::message::MAX_TEXT_BYTES;
-use nexus_contracts::events::{InferenceFailed, MessageAccepted, MessageSubmitted};
+use nexus_contracts::events::{InferenceCompleted, InferenceFailed, MessageFailed};
 use nexus_contracts::{MessageId, RunId};
 
 use super::command::Command;
-use super::event::{Ctx, Input, Reject, Submission};
-use super::run;
-use super::state::{Pending, Queued, RunHeader, State};
-use super::tools;
+use super::event::{Ctx, Input, Reject};
+use super::state::{Drawn, Pending, State};
+use super::{approvals, requests, run, summary, tools};
 
 /// What an event leads to: the next state and what to do, or why nothing changes.
 ///
 /// # Errors
-/// [`Reject::Stale`] for an answer nobody waits for, [`Reject::Refused`] for a message that cannot
-/// be taken; the state is then as before.
+/// [`Reject::Stale`] for an answer nobody waits for, [`Reject::Refused`] for a request that cannot
+/// be carried out; the state is then as before.
 pub fn step(state: &State, input: &Input, ctx: &Ctx<'_>) -> Result<(State, Vec<Command>), Reject> {
     let mut next = state.clone();
     let commands = match input {
-        Input::Submitted(submission) => submitted(&mut next, submission, ctx)?,
-        Input::Cancelled { run_id } => cancelled(&mut next, *run_id, ctx)?,
-        Input::DeadlinePassed { run_id } => {
-            active(&next, *run_id)?;
-            let detail = format!(
-                "no answer within {} s; ask again, or raise orchestrator.run_timeout",
-                ctx.limits.run_timeout_ms / 1000
-            );
-            run::stop(&mut next, "deadline_exceeded", &detail, ctx)
-        }
+        Input::Asked(asked) => requests::asked(&mut next, asked, ctx)?,
+        Input::DeadlinePassed { run_id } => deadline_passed(&mut next, *run_id, ctx)?,
+        Input::ApprovalExpired {
+            run_id,
+            approval_id,
+        } => approvals::expired(&mut next, *run_id, approval_id, ctx)?,
         Input::Inferred { command, result } => {
-            waits_for_model(&next, command)?;
-            run::inferred(&mut next, result, ctx)
+            if summary::awaits(&next, command) {
+                summary::take(&mut next, result)
+            } else {
+                drawn(&mut next, command, Ok(result), ctx)?
+            }
         }
         Input::InferenceFailed { command, failure } => {
-            waits_for_model(&next, command)?;
-            inference_failed(&mut next, command, failure, ctx)
+            if summary::awaits(&next, command) {
+                summary::give_up(&mut next)
+            } else {
+                drawn(&mut next, command, Err(failure), ctx)?
+            }
         }
         Input::ToolReturned { command, content } => {
             tools::returned(&mut next, command, content, ctx)?
@@ -43,138 +43,72 @@ pub fn step(state: &State, input: &Input, ctx: &Ctx<'_>) -> Result<(State, Vec<C
     Ok((next, commands))
 }
 
-fn submitted(
+fn deadline_passed(
     state: &mut State,
-    submission: &Submission,
+    run_id: RunId,
     ctx: &Ctx<'_>,
 ) -> Result<Vec<Command>, Reject> {
-    check(&submission.message, ctx)?;
-    let Submission { header, message } = submission;
-    let accept = Command::Accept {
-        header: header.clone(),
-        event: MessageAccepted {
-            run_id: header.run_id,
-            conversation_id: state.conversation_id,
-            extra: nexus_contracts::Extra::new(),
-        },
-    };
-    let mut commands = vec![accept];
-    if state.active.is_some() {
-        if state.queued.len() >= ctx.limits.max_queued {
-            return Err(refused(
-                "conversation_busy",
-                format!(
-                    "{} messages already wait in this conversation; send it again when some are answered",
-                    state.queued.len()
-                ),
-            ));
-        }
-        state.queued.push_back(Queued {
-            header: header.clone(),
-            message: message.clone(),
-        });
-    } else {
-        commands.extend(run::start(state, header.clone(), message.clone(), ctx));
+    let active = state.active.as_ref().ok_or(Reject::Stale)?;
+    // The clock may have stood still since the timer was set.
+    if active.header.run_id != run_id || active.deadline > ctx.now {
+        return Err(Reject::Stale);
     }
-    Ok(commands)
+    let detail = format!(
+        "no answer within {} s; ask again, or raise `limits.seconds`",
+        active.settings.seconds
+    );
+    Ok(run::stop(state, ("deadline_exceeded", &detail), ctx))
 }
 
-/// What is wrong with a message itself.
-fn check(message: &MessageSubmitted, ctx: &Ctx<'_>) -> Result<(), Reject> {
-    if message.text.trim().is_empty() {
-        return Err(refused(
-            "bad_request",
-            "`text` is empty; say something".to_owned(),
-        ));
-    }
-    if message.text.len() > MAX_TEXT_BYTES {
-        let detail = format!(
-            "`text` has {} bytes, the limit is {MAX_TEXT_BYTES}; send less, or a link",
-            message.text.len()
-        );
-        return Err(refused("bad_request", detail));
-    }
-    if message.text.contains('\0') {
-        return Err(refused(
-            "bad_request",
-            "`text` contains a NUL character; remove it".to_owned(),
-        ));
-    }
-    let unknown = message
-        .tools
-        .iter()
-        .flatten()
-        .find(|name| !ctx.tools.contains_key(name.as_str()));
-    match unknown {
-        None => Ok(()),
-        Some(name) => {
-            let known: Vec<&str> = ctx.tools.keys().map(String::as_str).collect();
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
-            Err(refused(
-                "unknown_tool",
-                format!("there is no tool `{name}`; there are: {known}"),
-            ))
-        }
-    }
-}
-
-fn refused(code: &'static str, detail: String) -> Reject {
-    Reject::Refused { code, detail }
-}
-
-fn cancelled(state: &mut State, run_id: RunId, ctx: &Ctx<'_>) -> Result<Vec<Command>, Reject> {
-    let detail = "cancelled on request";
-    if let Some(at) = state
-        .queued
-        .iter()
-        .position(|queued| queued.header.run_id == run_id)
-    {
-        let removed = state.queued.remove(at).ok_or(Reject::Stale)?;
-        return Ok(vec![run::failure(
-            &removed.header,
-            "cancelled",
-            detail,
-            removed.message.metadata,
-        )]);
-    }
-    let header = active(state, run_id)?;
-    let until = state.active.as_ref().map_or(ctx.now, |run| run.deadline);
-    let mut commands = vec![Command::Cancel {
-        run_id: header.run_id,
-        until,
-    }];
-    commands.extend(run::stop(state, "cancelled", detail, ctx));
-    Ok(commands)
-}
-
-fn inference_failed(
+/// One of the answers that are drawn is there, or will not be. With the last one the step is over.
+fn drawn(
     state: &mut State,
     command: &MessageId,
-    failure: &InferenceFailed,
+    outcome: Result<&InferenceCompleted, &InferenceFailed>,
     ctx: &Ctx<'_>,
-) -> Vec<Command> {
+) -> Result<Vec<Command>, Reject> {
+    let mut active = state.active.take().ok_or(Reject::Stale)?;
+    let Pending::Inference { samples } = &mut active.pending else {
+        return Err(Reject::Stale);
+    };
+    let mut open = samples.iter_mut().filter(|one| one.outcome == Drawn::Open);
+    let sample = open.find(|one| one.command == *command);
+    let sample = sample.ok_or(Reject::Stale)?;
     let mut commands = vec![Command::Settle {
         commands: vec![command.clone()],
     }];
-    commands.extend(run::fail_inference(state, failure, ctx));
-    commands
-}
-
-/// The header of the run going on, if it is this one.
-fn active(state: &State, run_id: RunId) -> Result<RunHeader, Reject> {
-    match &state.active {
-        Some(run) if run.header.run_id == run_id => Ok(run.header.clone()),
-        _ => Err(Reject::Stale),
+    match outcome {
+        Ok(result) => {
+            sample.outcome = Drawn::Answered(Box::new(result.clone()));
+            active.usage = active.usage.plus(result.usage);
+        }
+        Err(_) => sample.outcome = Drawn::Failed,
     }
-}
-
-fn waits_for_model(state: &State, answered: &MessageId) -> Result<(), Reject> {
-    match state.active.as_ref().map(|run| &run.pending) {
-        Some(Pending::Inference { command }) if command == answered => Ok(()),
-        _ => Err(Reject::Stale),
+    if samples.iter().any(|sample| sample.outcome == Drawn::Open) {
+        state.active = Some(active);
+        return Ok(commands);
     }
+    let samples = std::mem::take(samples);
+    let answers = samples.iter().filter_map(|sample| match &sample.outcome {
+        Drawn::Answered(result) => Some(result.as_ref()),
+        Drawn::Open | Drawn::Failed => None,
+    });
+    let answers: Vec<&InferenceCompleted> = answers.collect();
+    match (answers.as_slice(), outcome) {
+        // All failed; the last one says why.
+        ([], Err(failure)) => {
+            let event = MessageFailed {
+                retryable: failure.retryable,
+                ..run::failed(
+                    &active.header,
+                    &failure.code,
+                    &failure.detail,
+                    active.metadata.clone(),
+                )
+            };
+            commands.extend(run::fail_with(state, &active, event, ctx));
+        }
+        (answers, _) => commands.extend(run::inferred(state, active, answers, ctx)),
+    }
+    Ok(commands)
 }

@@ -1,11 +1,50 @@
 //! What is due: read and claimed across organisations, without any content.
 
-use nexus_contracts::{OrgId, Timestamp};
-use nexus_store::{SharedTx, Value};
+use nexus_contracts::{ConversationId, OrgId, RunId, Timestamp};
+use nexus_store::{SharedTx, TenantRef, Value};
 
 use super::uuid;
-use super::write::kind;
+use crate::core::Timer;
 use crate::error::Error;
+
+/// Kinds of dispatch rows.
+pub mod kind {
+    /// An unsettled message of the outbox; id is the message's.
+    pub const MESSAGE: &str = "message";
+    /// A run's deadline; id is `<conversation>/<run>`.
+    pub const DEADLINE: &str = "deadline";
+    /// An approval's expiry; id is `<conversation>/<run>/<approval>`.
+    pub const APPROVAL: &str = "approval";
+    /// A cancellation to be projected until `until`; id is the run's.
+    pub const CANCEL: &str = "cancel";
+    /// The organisation's rows are pruned; id is `daily`.
+    pub const RETENTION: &str = "retention";
+}
+
+/// Kind and id of a timer's row.
+#[must_use]
+pub fn timer_key(conversation: ConversationId, timer: &Timer) -> (&'static str, String) {
+    match timer {
+        Timer::Deadline(run) => (kind::DEADLINE, format!("{conversation}/{run}")),
+        Timer::Approval(run, approval) => {
+            (kind::APPROVAL, format!("{conversation}/{run}/{approval}"))
+        }
+    }
+}
+
+/// The timer of a row.
+#[must_use]
+pub fn timer_of(due: &Due) -> Option<(ConversationId, Timer)> {
+    let mut parts = due.id.splitn(3, '/');
+    let conversation = parts.next()?.parse().ok()?;
+    let run: RunId = parts.next()?.parse().ok()?;
+    let timer = match (due.kind.as_str(), parts.next()) {
+        (kind::DEADLINE, None) => Timer::Deadline(run),
+        (kind::APPROVAL, Some(approval)) => Timer::Approval(run, approval.parse().ok()?),
+        _ => return None,
+    };
+    Some((conversation, timer))
+}
 
 /// A row that is due, claimed by this replica until its next due time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +57,8 @@ pub struct Due {
     pub id: String,
     /// After this moment it no longer matters.
     pub until: Timestamp,
+    /// When it is due again, unless somebody sets it anew meanwhile.
+    pub again: Timestamp,
 }
 
 /// Longest time between two publications of one message.
@@ -75,6 +116,7 @@ pub async fn claim_due(
                 kind,
                 id,
                 until: Timestamp::from_millis(until),
+                again,
             });
         }
     }
@@ -94,16 +136,17 @@ pub async fn all_due(tx: &SharedTx, now: Timestamp) -> Result<u64, Error> {
     Ok(tx.execute(sql, values).await?)
 }
 
-/// Forgets a row.
+/// Forgets a row, unless it was set anew since it was claimed.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn forget(tx: &SharedTx, due: &Due) -> Result<(), Error> {
-    let sql = "DELETE FROM dispatch WHERE org_id = $1 AND kind = $2 AND id = $3";
+    let sql = "DELETE FROM dispatch WHERE org_id = $1 AND kind = $2 AND id = $3 AND due_at = $4";
     let values = vec![
         uuid(due.org.0),
         Value::from(due.kind.clone()),
         Value::from(due.id.clone()),
+        Value::from(due.again.as_millis()),
     ];
     tx.execute(sql, values).await?;
     Ok(())
@@ -140,17 +183,49 @@ pub async fn changed_incarnation(
     Ok(before.is_some())
 }
 
-/// Forgets what is only kept to recognise repetitions, once it is older than `before`.
+/// Makes every row of a kind due later.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn prune(tx: &SharedTx, before: Timestamp) -> Result<u64, Error> {
-    let at = || vec![Value::from(before.as_millis())];
-    let inbox = tx.execute("DELETE FROM inbox WHERE at < $1", at()).await?;
-    let outbox = tx
-        .execute("DELETE FROM outbox WHERE settled = 1 AND at < $1", at())
-        .await?;
-    Ok(inbox + outbox)
+pub async fn postpone(tx: &SharedTx, kind: &str, at: Timestamp) -> Result<u64, Error> {
+    let sql = "UPDATE dispatch SET due_at = $1 WHERE kind = $2";
+    let values = vec![Value::from(at.as_millis()), Value::from(kind.to_owned())];
+    Ok(tx.execute(sql, values).await?)
+}
+
+/// Has the organisation's rows pruned at this moment, if nothing else is planned.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn plan_retention(tx: &TenantRef<'_>, at: Timestamp) -> Result<(), Error> {
+    let sql = "INSERT INTO dispatch (org_id, kind, id, due_at, until, attempt) \
+               VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT DO NOTHING";
+    let values = vec![
+        uuid(tx.org().0),
+        Value::from(kind::RETENTION.to_owned()),
+        Value::from("daily".to_owned()),
+        Value::from(at.as_millis()),
+        Value::from(i64::MAX),
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
+}
+
+/// Plans the next pruning of the organisation.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn plan_next_retention(tx: &SharedTx, due: &Due, at: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE dispatch SET due_at = $1, attempt = 0 \
+               WHERE org_id = $2 AND kind = $3 AND id = $4";
+    let values = vec![
+        Value::from(at.as_millis()),
+        uuid(due.org.0),
+        Value::from(due.kind.clone()),
+        Value::from(due.id.clone()),
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
 }
 
 #[cfg(test)]

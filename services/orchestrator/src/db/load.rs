@@ -4,46 +4,14 @@ use std::collections::BTreeSet;
 
 use nexus_bus::Outgoing;
 use nexus_contracts::{ConversationId, MessageId, RunId, UserId};
-use nexus_store::{Row, TenantRef, Value};
+use nexus_store::{InList, Row, TenantRef};
 
-use super::{outbox_outgoing, uuid};
-use crate::core::{Input, State};
+use super::{history, outbox_outgoing, uuid};
+use crate::core::checkpoint::decode_state;
+use crate::core::{Input, Request};
 use crate::error::Error;
 use crate::plan::{Conversation, Handled, Loaded};
 use crate::translate::Inbound;
-
-/// Most values of one `IN`.
-const MOST_VALUES: usize = 64;
-
-/// Part of a list of ids for `IN`, filled up with its last one to a power of two: so there are only
-/// seven texts of each statement, and all of them stay prepared.
-pub(crate) struct InList {
-    /// `($first,$first+1,…)`.
-    pub(crate) text: String,
-    /// What to bind.
-    pub(crate) values: Vec<Value>,
-}
-
-impl InList {
-    /// The list in parts; placeholders begin at `$first`.
-    pub(crate) fn chunks(ids: &[String], first: usize) -> impl Iterator<Item = Self> {
-        ids.chunks(MOST_VALUES).map(move |part| {
-            let size = part.len().next_power_of_two();
-            let filling = part.last().into_iter().cycle();
-            let values = part
-                .iter()
-                .chain(filling)
-                .take(size)
-                .cloned()
-                .map(Value::from);
-            let names: Vec<String> = (first..first + size).map(|at| format!("${at}")).collect();
-            Self {
-                text: format!("({})", names.join(",")),
-                values: values.collect(),
-            }
-        })
-    }
-}
 
 /// Conversations and inbox rows of a batch of one organisation.
 ///
@@ -53,11 +21,16 @@ pub async fn load(tx: &TenantRef<'_>, batch: &[&Inbound]) -> Result<Loaded, Erro
     let mut loaded = Loaded::default();
     conversations(tx, batch, &mut loaded).await?;
     inbox(tx, batch, &mut loaded).await?;
+    bases(tx, batch, &mut loaded).await?;
     Ok(loaded)
 }
 
 /// Rows of one organisation whose id, whatever `sql` calls it, is one of these. `sql` ends in `IN`.
-async fn rows_of(tx: &TenantRef<'_>, sql: &str, ids: &[String]) -> Result<Vec<Row>, Error> {
+pub(crate) async fn rows_of(
+    tx: &TenantRef<'_>,
+    sql: &str,
+    ids: &[String],
+) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::with_capacity(ids.len());
     for list in InList::chunks(ids, 2) {
         let values = std::iter::once(uuid(tx.org().0)).chain(list.values);
@@ -84,15 +57,16 @@ async fn conversations(
         let id: String = row.get("id")?;
         let id: ConversationId = id.parse().map_err(|error| bad("conversation", &error))?;
         let state: Vec<u8> = row.get("state")?;
-        let state: State =
-            rmp_serde::from_slice(&state).map_err(|error| bad("conversation", &error))?;
-        let user: Option<String> = row.get("user_id")?;
-        let user = user.map(|user| user.parse::<UserId>()).transpose();
-        let user = user.map_err(|error| bad("conversation", &error))?;
+        let mut state = decode_state(&state).map_err(|error| bad("conversation", &error))?;
+        // Version 1 kept the owner beside the state only.
+        if state.owner.is_none() {
+            let user: Option<String> = row.get("user_id")?;
+            let user = user.map(|user| user.parse::<UserId>()).transpose();
+            state.owner = user.map_err(|error| bad("conversation", &error))?;
+        }
         let conversation = Conversation {
             version: row.get("version")?,
             state,
-            user,
         };
         loaded.conversations.insert(id, conversation);
     }
@@ -100,12 +74,10 @@ async fn conversations(
 }
 
 async fn inbox(tx: &TenantRef<'_>, batch: &[&Inbound], loaded: &mut Loaded) -> Result<(), Error> {
-    let submitted = batch
+    let asked = batch
         .iter()
-        .filter(|event| matches!(event.input, Input::Submitted(_)));
-    let ids: BTreeSet<String> = submitted
-        .map(|event| event.message_id.to_string())
-        .collect();
+        .filter(|event| matches!(event.input, Input::Asked(_)));
+    let ids: BTreeSet<String> = asked.map(|event| event.message_id.to_string()).collect();
     let ids: Vec<String> = ids.into_iter().collect();
     let sql = "SELECT channel, message_id, conversation_id, handled FROM inbox \
                WHERE org_id = $1 AND message_id IN";
@@ -125,6 +97,20 @@ async fn inbox(tx: &TenantRef<'_>, batch: &[&Inbound], loaded: &mut Loaded) -> R
         loaded
             .inbox
             .insert((row.get("channel")?, message), (handled, conversation));
+    }
+    Ok(())
+}
+
+/// What the parents of branches were.
+async fn bases(tx: &TenantRef<'_>, batch: &[&Inbound], loaded: &mut Loaded) -> Result<(), Error> {
+    for asked in batch.iter().filter_map(|event| event.input.asked()) {
+        let Request::Branch(branch) = &asked.request else {
+            continue;
+        };
+        let key = (branch.parent, branch.run_id);
+        if let Some(base) = history::before_run(tx, key.0, key.1).await? {
+            loaded.bases.insert(key, base);
+        }
     }
     Ok(())
 }

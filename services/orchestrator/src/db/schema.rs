@@ -1,11 +1,22 @@
-//! The tables. Every one but `dispatch` belongs to an organisation.
+//! The tables. Every one but `dispatch` and `bus_incarnation` belongs to an organisation.
 
-use nexus_store::Migration;
+use nexus_store::{Migration, Schema};
+
+/// The tables, and those that belong to no organisation: they hold no content.
+pub const SCHEMA: Schema = Schema::new(MIGRATIONS).exempt(&["dispatch", "bus_incarnation"]);
 
 /// In order; applied ones never change.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "conversations, journal, inbox, outbox, dispatch",
-    sqlite: include_str!("schema/0001.sqlite.sql"),
-    postgres: include_str!("schema/0001.postgres.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "conversations, journal, inbox, outbox, dispatch",
+        sqlite: include_str!("schema/0001.sqlite.sql"),
+        postgres: include_str!("schema/0001.postgres.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "snapshots, environments, keepers",
+        sqlite: include_str!("schema/0002.sqlite.sql"),
+        postgres: include_str!("schema/0002.postgres.sql"),
+    },
+];

@@ -1,23 +1,31 @@
 //! Writing what a batch changes: one multi-row statement a table.
 
-use nexus_contracts::{MessageId, Timestamp};
-use nexus_store::{TenantRef, Value};
+use std::collections::HashSet;
 
-use super::load::InList;
+use nexus_contracts::{MessageId, Timestamp};
+use nexus_store::{InList, TenantRef, Value};
+
+use super::dispatch::{kind, timer_key};
+use super::load::rows_of;
 use super::{outbox_body, uuid};
+use crate::core::checkpoint::encode_state;
 use crate::emit::{Emission, Settle};
 use crate::error::Error;
-use crate::plan::{Handled, Plan};
-use crate::translate::Inbound;
+use crate::plan::{Conversation, Handled, Plan};
 
-/// Kinds of dispatch rows.
-pub mod kind {
-    /// An unsettled message of the outbox; id is the message's.
-    pub const MESSAGE: &str = "message";
-    /// A run's deadline; id is `<conversation>/<run>`.
-    pub const DEADLINE: &str = "deadline";
-    /// A cancellation to be projected until `until`; id is the run's.
-    pub const CANCEL: &str = "cancel";
+/// What is written besides the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Writing<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// When an unsettled message is published again, from now, in milliseconds.
+    pub resend_after_ms: i64,
+    /// Who must confirm what became of conversations.
+    pub keepers: &'a [String],
+    /// The hash of what decisions depended on.
+    pub environment: &'a str,
+    /// Whether a conversation that another replica changed meanwhile is left alone, as it must be.
+    pub compare_and_set: bool,
 }
 
 /// Writes a plan.
@@ -25,33 +33,33 @@ pub mod kind {
 /// # Errors
 /// [`Error::Conflict`] when another replica changed a conversation meanwhile; else when the
 /// database refuses.
-pub async fn write(
-    tx: &TenantRef<'_>,
-    plan: &Plan,
-    batch: &[&Inbound],
-    timing: &Timing,
-) -> Result<(), Error> {
-    conversations(tx, plan, timing.now).await?;
-    journal(tx, plan, batch, timing.now).await?;
-    inbox(tx, plan, timing.now).await?;
-    // Written first and settled after: a command may be issued and closed by one batch.
-    outbox(tx, plan, timing.now).await?;
-    dispatch(tx, plan, timing).await?;
-    settle(tx, &plan.settled).await?;
-    let cleared = plan
-        .cleared
-        .iter()
-        .map(|(conversation, run)| format!("{conversation}/{run}"));
-    delete_dispatch(tx, kind::DEADLINE, cleared.collect()).await
+pub async fn write(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
+    if plan.erased.is_empty() {
+        tables(tx, plan, writing).await
+    } else {
+        tx.erasing(tables(tx, plan, writing)).await
+    }
 }
 
-/// When a message that is written now is due again.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// Now.
-    pub now: Timestamp,
-    /// When an unsettled message is published again, from now, in milliseconds.
-    pub resend_after_ms: i64,
+async fn tables(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
+    conversations(tx, plan, writing).await?;
+    erase(tx, plan).await?;
+    journal(tx, plan, writing).await?;
+    snapshots(tx, plan, writing.now).await?;
+    inbox(tx, plan, writing.now).await?;
+    // Written first and settled after: a command may be issued and closed by one batch.
+    outbox(tx, plan, writing).await?;
+    dispatch(tx, plan, writing).await?;
+    settle(tx, &plan.settled).await?;
+    let cleared = plan.timers.iter().filter(|(_, at)| at.is_none());
+    let cleared: Vec<_> = cleared
+        .map(|((conversation, timer), _)| timer_key(*conversation, timer))
+        .collect();
+    for of_kind in [kind::DEADLINE, kind::APPROVAL] {
+        let ids = cleared.iter().filter(|(kind, _)| *kind == of_kind);
+        delete_dispatch(tx, of_kind, ids.map(|(_, id)| id.clone()).collect()).await?;
+    }
+    Ok(())
 }
 
 async fn insert(
@@ -67,35 +75,38 @@ async fn insert(
     Ok(tx.execute_rows(&head, tail, columns, values).await?)
 }
 
-async fn conversations(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<(), Error> {
+const INSERT_CONVERSATIONS: &str =
+    "INSERT INTO conversation (org_id, id, user_id, version, previous, state, updated_at)";
+
+const UPDATE_CONVERSATIONS: &str = "ON CONFLICT (org_id, id) DO UPDATE SET \
+    version = excluded.version, previous = excluded.previous, state = excluded.state, \
+    updated_at = excluded.updated_at";
+
+async fn conversations(
+    tx: &TenantRef<'_>,
+    plan: &Plan,
+    writing: &Writing<'_>,
+) -> Result<(), Error> {
     let mut rows = Vec::with_capacity(plan.conversations.len());
-    for (id, (previous, conversation)) in &plan.conversations {
-        let state = rmp_serde::to_vec_named(&conversation.state).map_err(|error| Error::Row {
-            row: "conversation",
-            reason: error.to_string(),
-        })?;
+    for (id, (previous, Conversation { version, state })) in &plan.conversations {
         rows.push(vec![
             uuid(tx.org().0),
             uuid(id.0),
-            Value::from(conversation.user.map(|user| user.to_string())),
-            Value::from(conversation.version),
+            Value::from(state.owner.map(|user| user.to_string())),
+            Value::from(*version),
             Value::from(*previous),
-            Value::from(state),
-            Value::from(now.as_millis()),
+            Value::from(encode_state(state)?),
+            Value::from(writing.now.as_millis()),
         ]);
     }
     let expected = rows.len() as u64;
-    let changed = insert(
-        tx,
-        (
-            "INSERT INTO conversation (org_id, id, user_id, version, previous, state, updated_at)",
-            "ON CONFLICT (org_id, id) DO UPDATE SET version = excluded.version, \
-             previous = excluded.previous, state = excluded.state, \
-             updated_at = excluded.updated_at WHERE conversation.version = excluded.previous",
-        ),
-        rows,
-    )
-    .await?;
+    let unchanged = if writing.compare_and_set {
+        "WHERE conversation.version = excluded.previous"
+    } else {
+        ""
+    };
+    let update = format!("{UPDATE_CONVERSATIONS} {unchanged}");
+    let changed = insert(tx, (INSERT_CONVERSATIONS, &update), rows).await?;
     if changed == expected {
         Ok(())
     } else {
@@ -103,29 +114,74 @@ async fn conversations(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Resul
     }
 }
 
-async fn journal(
-    tx: &TenantRef<'_>,
-    plan: &Plan,
-    batch: &[&Inbound],
-    now: Timestamp,
-) -> Result<(), Error> {
-    let rows = plan.journal.iter().filter_map(|row| {
-        let event = batch.get(row.event)?;
-        Some(vec![
+/// Whatever was stored with content of these conversations goes; the inbox has none.
+async fn erase(tx: &TenantRef<'_>, plan: &Plan) -> Result<(), Error> {
+    let ids: Vec<String> = plan.erased.iter().map(ToString::to_string).collect();
+    for list in InList::chunks(&ids, 2) {
+        for table in ["journal", "snapshot", "outbox"] {
+            let sql = format!(
+                "DELETE FROM {table} WHERE org_id = $1 AND conversation_id IN {}",
+                list.text
+            );
+            let values = std::iter::once(uuid(tx.org().0)).chain(list.values.clone());
+            tx.execute(&sql, values.collect()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// How the journal's payloads are written.
+const INPUT: &str = "application/vnd.nexus.input";
+
+async fn journal(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
+    let rows = plan.journal.iter().map(|row| {
+        vec![
             uuid(tx.org().0),
             uuid(row.conversation_id.0),
             Value::from(row.seq),
-            uuid(event.run_id.0),
-            Value::from(event.message_id.as_str().to_owned()),
-            Value::from(event.event_type.clone()),
-            Value::from(event.content_type.as_str().to_owned()),
-            Value::from(event.payload.to_vec()),
-            Value::from(now.as_millis()),
-        ])
+            uuid(row.run_id.0),
+            Value::from(row.message_id.as_str().to_owned()),
+            Value::from(row.event_type.clone()),
+            Value::from(INPUT.to_owned()),
+            Value::from(row.input.clone()),
+            Value::from(writing.environment.to_owned()),
+            Value::from(writing.now.as_millis()),
+        ]
     });
     let head = "INSERT INTO journal (org_id, conversation_id, seq, run_id, message_id, event_type, \
-                content_type, payload, at)";
+                content_type, payload, environment, at)";
     insert(tx, (head, ""), rows.collect()).await?;
+    Ok(())
+}
+
+async fn snapshots(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<(), Error> {
+    let mut rows = Vec::with_capacity(plan.snapshots.len());
+    for (id, Conversation { version, state }) in &plan.snapshots {
+        rows.push(vec![
+            uuid(tx.org().0),
+            uuid(id.0),
+            Value::from(*version),
+            Value::from(encode_state(state)?),
+            Value::from(now.as_millis()),
+        ]);
+    }
+    let head = "INSERT INTO snapshot (org_id, conversation_id, seq, state, at)";
+    insert(tx, (head, "ON CONFLICT DO NOTHING"), rows).await?;
+    Ok(())
+}
+
+/// Keeps what decisions depend on, by hash.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn environment(tx: &TenantRef<'_>, hash: &str, body: &[u8]) -> Result<(), Error> {
+    let row = vec![
+        uuid(tx.org().0),
+        Value::from(hash.to_owned()),
+        Value::from(body.to_vec()),
+    ];
+    let head = "INSERT INTO environment (org_id, hash, body)";
+    insert(tx, (head, "ON CONFLICT DO NOTHING"), vec![row]).await?;
     Ok(())
 }
 
@@ -149,26 +205,42 @@ async fn inbox(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<(), Er
     Ok(())
 }
 
-async fn outbox(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<(), Error> {
+async fn outbox(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
     let mut rows = Vec::with_capacity(plan.outbox.len());
-    for (run, emission) in &plan.outbox {
-        let settled = i64::from(emission.settle == Settle::ByPublication);
+    let mut awaited = Vec::new();
+    for row in &plan.outbox {
+        let Emission {
+            envelope, settle, ..
+        } = &row.emission;
         rows.push(vec![
             uuid(tx.org().0),
-            Value::from(emission.envelope.id.as_str().to_owned()),
-            uuid(run.0),
-            Value::from(emission.channel.clone()),
-            Value::from(settled),
-            Value::from(outbox_body(&emission.envelope)?),
-            Value::from(now.as_millis()),
+            Value::from(envelope.id.as_str().to_owned()),
+            uuid(row.run_id.0),
+            uuid(row.conversation_id.0),
+            Value::from(row.emission.channel.clone()),
+            Value::from(i64::from(*settle == Settle::ByPublication)),
+            Value::from(outbox_body(envelope)?),
+            Value::from(writing.now.as_millis()),
         ]);
+        if *settle == Settle::ByKeepers {
+            awaited.extend(writing.keepers.iter().map(|keeper| {
+                vec![
+                    uuid(tx.org().0),
+                    Value::from(envelope.id.as_str().to_owned()),
+                    Value::from(keeper.clone()),
+                ]
+            }));
+        }
     }
-    let head = "INSERT INTO outbox (org_id, id, run_id, channel, settled, body, at)";
+    let head =
+        "INSERT INTO outbox (org_id, id, run_id, conversation_id, channel, settled, body, at)";
     insert(tx, (head, ""), rows).await?;
+    let head = "INSERT INTO outbox_keeper (org_id, id, keeper)";
+    insert(tx, (head, ""), awaited).await?;
     Ok(())
 }
 
-async fn dispatch(tx: &TenantRef<'_>, plan: &Plan, timing: &Timing) -> Result<(), Error> {
+async fn dispatch(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
     let org = tx.org();
     let row = |kind: &str, id: String, due: Timestamp, until: Timestamp| {
         vec![
@@ -180,43 +252,40 @@ async fn dispatch(tx: &TenantRef<'_>, plan: &Plan, timing: &Timing) -> Result<()
             Value::from(0_i64),
         ]
     };
-    let resend = timing.now.plus_millis(timing.resend_after_ms);
-    let messages = plan.outbox.iter().filter_map(|(_, emission)| {
-        let until = until(emission)?;
-        Some(row(
-            kind::MESSAGE,
-            emission.envelope.id.to_string(),
-            resend,
-            until,
-        ))
+    let resend = writing.now.plus_millis(writing.resend_after_ms);
+    let messages = plan.outbox.iter().filter_map(|kept| {
+        let until = until(&kept.emission)?;
+        let id = kept.emission.envelope.id.to_string();
+        Some(row(kind::MESSAGE, id, resend, until))
     });
-    let timers = plan.timers.iter().map(|(conversation, run, at)| {
-        row(
-            kind::DEADLINE,
-            format!("{conversation}/{run}"),
-            *at,
-            Timestamp::from_millis(i64::MAX),
-        )
-    });
+    let timers = plan
+        .timers
+        .iter()
+        .filter_map(|((conversation, timer), at)| {
+            let (kind, id) = timer_key(*conversation, timer);
+            Some(row(kind, id, (*at)?, Timestamp::from_millis(i64::MAX)))
+        });
     let cancels = plan
         .cancelled
         .iter()
-        .map(|(run, until)| row(kind::CANCEL, run.to_string(), timing.now, *until));
+        .map(|(run, until)| row(kind::CANCEL, run.to_string(), writing.now, *until));
     let rows = messages.chain(timers).chain(cancels).collect();
     let head = "INSERT INTO dispatch (org_id, kind, id, due_at, until, attempt)";
-    insert(tx, (head, ""), rows).await?;
+    let tail = "ON CONFLICT (org_id, kind, id) DO UPDATE SET due_at = excluded.due_at, \
+                until = excluded.until, attempt = 0";
+    insert(tx, (head, tail), rows).await?;
     Ok(())
 }
 
 fn until(emission: &Emission) -> Option<Timestamp> {
     match emission.settle {
         Settle::ByResult { until } => Some(until),
-        Settle::ByReceipt => Some(Timestamp::from_millis(i64::MAX)),
+        Settle::ByReceipt | Settle::ByKeepers => Some(Timestamp::from_millis(i64::MAX)),
         Settle::ByPublication => None,
     }
 }
 
-/// Forgets messages that arrived or need no answer any more.
+/// Forgets messages that need no answer any more.
 ///
 /// # Errors
 /// When the database refuses.
@@ -231,6 +300,30 @@ pub async fn settle(tx: &TenantRef<'_>, ids: &[MessageId]) -> Result<(), Error> 
         tx.execute(&sql, values.collect()).await?;
     }
     delete_dispatch(tx, kind::MESSAGE, ids).await
+}
+
+/// Forgets messages that arrived. One that several must keep stays until the last has it.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn confirm(tx: &TenantRef<'_>, by: &str, ids: &[MessageId]) -> Result<(), Error> {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    for list in InList::chunks(&ids, 3) {
+        let sql = format!(
+            "DELETE FROM outbox_keeper WHERE org_id = $1 AND keeper = $2 AND id IN {}",
+            list.text
+        );
+        let first = [uuid(tx.org().0), Value::from(by.to_owned())];
+        tx.execute(&sql, first.into_iter().chain(list.values).collect())
+            .await?;
+    }
+    let sql = "SELECT DISTINCT id FROM outbox_keeper WHERE org_id = $1 AND id IN";
+    let rows = rows_of(tx, sql, &ids).await?;
+    let waiting: Result<HashSet<String>, _> = rows.iter().map(|row| row.get("id")).collect();
+    let waiting = waiting?;
+    let arrived = ids.into_iter().filter(|id| !waiting.contains(id));
+    let arrived: Result<Vec<MessageId>, _> = arrived.map(MessageId::new).collect();
+    settle(tx, &arrived?).await
 }
 
 /// Forgets what was due.

@@ -1,20 +1,21 @@
-//! A small world around the core: two tools, small limits, and what must hold of every history.
-
-#![expect(clippy::expect_used, reason = "a helper of tests")]
-
-use std::collections::{BTreeMap, BTreeSet};
+//! A small world around the core: two tools and small limits.
 
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, ToolSpec, Usage};
-use nexus_contracts::events::{InferenceCompleted, InferenceFailed, MessageSubmitted};
+use nexus_contracts::events::{InferenceCompleted, MessageSubmitted};
+use nexus_contracts::settings::{RunLimits, Settings};
 use nexus_contracts::{
     ConversationId, CorrelationId, Extra, MessageId, OrgId, RunId, Timestamp, UserId,
 };
-use nexus_orchestrator::core::{Command, Ctx, Input, Limits, RunHeader, State, Submission, step};
+use nexus_orchestrator::core::{
+    Asked, Bounds, Command, Ctx, Environment, Input, Reject, Request, RunHeader, State, step,
+};
 use uuid::Uuid;
 
+/// When everything happens that says no other time.
+pub(crate) const NOW: i64 = 1_000;
+
 pub(crate) struct World {
-    pub(crate) limits: Limits,
-    tools: BTreeMap<String, ToolSpec>,
+    pub(crate) environment: Environment,
 }
 
 impl Default for World {
@@ -26,33 +27,67 @@ impl Default for World {
             extra: Extra::new(),
         };
         let tools = ["math_solver", "current_time"].map(|name| (name.to_owned(), tool(name)));
-        let limits = Limits {
-            max_steps: 4,
-            max_parallel_tools: 3,
-            run_timeout_ms: 60_000,
-            max_queued: 2,
-            max_context_messages: 12,
+        let global = Settings {
+            instructions: Some("be brief".to_owned()),
+            limits: Some(RunLimits {
+                steps: Some(4),
+                seconds: Some(60),
+                ..RunLimits::default()
+            }),
+            summary_after: Some(0),
+            ..Settings::default()
         };
-        Self {
-            limits,
+        let environment = Environment {
+            bounds: Bounds {
+                max_parallel_tools: 3,
+                max_queued: 2,
+                max_messages: 12,
+            },
             tools: tools.into_iter().collect(),
-        }
+            settings: [("global".to_owned(), global)].into(),
+        };
+        Self { environment }
     }
 }
 
 impl World {
+    /// The settings of everybody.
+    pub(crate) fn global(&mut self) -> &mut Settings {
+        let settings = &mut self.environment.settings;
+        settings.entry("global".to_owned()).or_default()
+    }
+
     pub(crate) fn ctx(&self) -> Ctx<'_> {
-        let now = Timestamp::from_millis(1_000);
+        self.ctx_at(NOW)
+    }
+
+    pub(crate) fn ctx_at(&self, millis: i64) -> Ctx<'_> {
         Ctx {
-            now,
-            limits: &self.limits,
-            tools: &self.tools,
-            system_prompt: "be brief",
+            now: Timestamp::from_millis(millis),
+            environment: &self.environment,
         }
     }
 
     pub(crate) fn apply(&self, state: &State, input: &Input) -> (State, Vec<Command>) {
-        step(state, input, &self.ctx()).expect("the event is taken")
+        self.apply_at(NOW, state, input)
+    }
+
+    pub(crate) fn apply_at(
+        &self,
+        millis: i64,
+        state: &State,
+        input: &Input,
+    ) -> (State, Vec<Command>) {
+        step(state, input, &self.ctx_at(millis)).expect("the event is taken")
+    }
+
+    /// Why an event is refused, in one word.
+    pub(crate) fn refused(&self, state: &State, input: &Input) -> &'static str {
+        match step(state, input, &self.ctx()) {
+            Err(Reject::Refused { code, .. }) => code,
+            Err(Reject::Stale) => "stale",
+            Ok(_) => "taken",
+        }
     }
 
     pub(crate) fn first(&self, text: &str) -> (State, Vec<Command>) {
@@ -75,6 +110,7 @@ pub(crate) fn header(n: u8) -> RunHeader {
         receipts: false,
         traceparent: None,
         replay_of: None,
+        is_command: false,
     }
 }
 
@@ -83,10 +119,22 @@ pub(crate) fn submitted(n: u8, text: &str) -> Input {
         text: text.to_owned(),
         ..MessageSubmitted::default()
     };
-    Input::Submitted(Box::new(Submission {
-        header: header(n),
-        message,
-    }))
+    asked(n, Request::Submit(Box::new(message)))
+}
+
+/// What the person of run `n` asks for.
+pub(crate) fn asked(n: u8, request: Request) -> Input {
+    let header = RunHeader {
+        is_command: !matches!(request, Request::Submit(_) | Request::Branch(_)),
+        ..header(n)
+    };
+    Input::Asked(Box::new(Asked { header, request }))
+}
+
+/// The person of run `by` no longer wants the answer of run `of`.
+pub(crate) fn cancel(by: u8, of: u8) -> Input {
+    let run_id = header(of).run_id;
+    asked(by, Request::Cancel { run_id })
 }
 
 fn inference(commands: &[Command]) -> MessageId {
@@ -108,7 +156,7 @@ pub(crate) fn asks(commands: &[Command], tools: &[&str]) -> Input {
     inferred(inference(commands), calling(tools.iter().copied()))
 }
 
-fn calling<'a>(tools: impl Iterator<Item = &'a str>) -> ChatMessage {
+pub(crate) fn calling<'a>(tools: impl Iterator<Item = &'a str>) -> ChatMessage {
     let calls = tools.enumerate().map(|(at, name)| ToolCall {
         id: format!("call_{at}"),
         name: name.to_owned(),
@@ -120,14 +168,11 @@ fn calling<'a>(tools: impl Iterator<Item = &'a str>) -> ChatMessage {
     }
 }
 
-fn inferred(command: MessageId, message: ChatMessage) -> Input {
+pub(crate) fn inferred(command: MessageId, message: ChatMessage) -> Input {
     let result = InferenceCompleted {
         message,
         finish_reason: FinishReason::Stop,
-        usage: Usage {
-            input_tokens: 1,
-            output_tokens: 1,
-        },
+        usage: Usage::of(1, 1),
         provider: "test".to_owned(),
         model: "test-1".to_owned(),
         duration_ms: 1,
@@ -137,153 +182,5 @@ fn inferred(command: MessageId, message: ChatMessage) -> Input {
     Input::Inferred {
         command,
         result: Box::new(result),
-    }
-}
-
-/// What happens next in a history.
-pub(crate) enum Next {
-    Input(Input),
-    Answer(usize, Reply),
-}
-
-/// How a command is answered.
-#[derive(Clone, Copy)]
-pub(crate) enum Reply {
-    Text,
-    Tools(u8),
-    Failure,
-    Result,
-}
-
-/// Everything that happened so far, and what was found wrong with it.
-pub(crate) struct History {
-    pub(crate) state: State,
-    pub(crate) wrong: String,
-    issued: Vec<MessageId>,
-    ended: BTreeSet<RunId>,
-    submitted: BTreeSet<RunId>,
-}
-
-impl Default for History {
-    fn default() -> Self {
-        Self {
-            state: State::new(ConversationId(Uuid::nil())),
-            wrong: String::new(),
-            issued: Vec::new(),
-            ended: BTreeSet::new(),
-            submitted: BTreeSet::new(),
-        }
-    }
-}
-
-impl History {
-    /// The next event; `None` where there is nothing to answer yet, or a message would come twice
-    /// (which the inbox, not the core, recognises).
-    pub(crate) fn input(&mut self, next: &Next) -> Option<Input> {
-        match next {
-            Next::Input(Input::Submitted(submission)) => {
-                let new = self.submitted.insert(submission.header.run_id);
-                new.then(|| Input::Submitted(submission.clone()))
-            }
-            Next::Input(input) => Some(input.clone()),
-            Next::Answer(at, reply) => {
-                let count = self.issued.len();
-                let command = self.issued.get(at.checked_rem(count)?)?.clone();
-                Some(answer_with(command, *reply))
-            }
-        }
-    }
-
-    pub(crate) fn advance(&mut self, state: State, commands: &[Command]) -> Result<(), ()> {
-        for command in commands {
-            match command {
-                Command::Infer { id, event, .. } => {
-                    self.check_calls(&event.messages)?;
-                    self.issue(id)?;
-                }
-                Command::CallTool { id, .. } => self.issue(id)?,
-                Command::Complete { header, .. } | Command::Fail { header, .. } => {
-                    let once = self.ended.insert(header.run_id);
-                    self.holds(once, "a run ended twice")?;
-                }
-                _ => {}
-            }
-        }
-        let idle_queue = state.active.is_none() && !state.queued.is_empty();
-        self.holds(!idle_queue, "messages wait behind nothing")?;
-        self.state = state;
-        Ok(())
-    }
-
-    fn issue(&mut self, id: &MessageId) -> Result<(), ()> {
-        self.holds(!self.issued.contains(id), "a command was issued twice")?;
-        self.issued.push(id.clone());
-        Ok(())
-    }
-
-    /// Every call of the messages has exactly one result, directly behind it.
-    fn check_calls(&mut self, messages: &[ChatMessage]) -> Result<(), ()> {
-        let mut open: Vec<&str> = Vec::new();
-        let mut fine = true;
-        for message in messages {
-            match message.role {
-                Role::Tool => {
-                    let id = message.tool_call_id.as_deref().unwrap_or_default();
-                    let before = open.len();
-                    open.retain(|call| *call != id);
-                    fine &= open.len() + 1 == before;
-                }
-                _ => {
-                    fine &= open.is_empty();
-                    open.extend(message.tool_calls.iter().map(|call| call.id.as_str()));
-                }
-            }
-        }
-        fine &= open.is_empty();
-        self.holds(fine, "a tool call without exactly one result")
-    }
-
-    #[expect(
-        clippy::fn_params_excessive_bools,
-        reason = "a condition and what it means when it fails"
-    )]
-    fn holds(&mut self, holds: bool, wrong: &str) -> Result<(), ()> {
-        if !holds {
-            self.wrong = wrong.to_owned();
-        }
-        holds.then_some(()).ok_or(())
-    }
-}
-
-fn answer_with(command: MessageId, reply: Reply) -> Input {
-    match reply {
-        Reply::Text => inferred(command, ChatMessage::text(Role::Assistant, "done")),
-        Reply::Tools(count) => {
-            let names = [
-                "math_solver",
-                "current_time",
-                "nonsense",
-                "math_solver",
-                "math_solver",
-            ];
-            inferred(
-                command,
-                calling(names.into_iter().take(usize::from(count) + 1)),
-            )
-        }
-        Reply::Failure => {
-            let failure = InferenceFailed {
-                code: "provider_failed".to_owned(),
-                detail: "for tests".to_owned(),
-                retryable: false,
-                provider: None,
-                extra: Extra::new(),
-            };
-            Input::InferenceFailed { command, failure }
-        }
-        Reply::Result => Input::ToolReturned {
-            command,
-            content: "1".to_owned(),
-        },
     }
 }

@@ -7,16 +7,27 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use nexus_bus::{Bus, BusConfig, Outgoing, ReadFrom, Record};
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, ToolSpec, Usage};
-use nexus_contracts::events::{Event, InferenceCompleted, ToolCompleted, ToolRequested};
+use nexus_contracts::events::{
+    Event, InferenceCompleted, InferenceRequested, MessageAccepted, MessageCompleted,
+    MessageFailed, MessageSubmitted, ReceiptRecorded, ToolCompleted, ToolRequested,
+};
 use nexus_contracts::principal::Principal;
-use nexus_contracts::{Envelope, Extra, Metadata, OrgId, Timestamp, UserId, channels, tables};
+use nexus_contracts::{
+    ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, Timestamp, UserId,
+    channels, tables,
+};
+use nexus_orchestrator::db::schema::SCHEMA;
 use nexus_orchestrator::{DEFAULT_CONFIG, NAME, service};
 use nexus_service_kit::{
-    ConfigSource, Node, NodeConfig, RunningNode, envelope_of, outgoing, put_table,
+    ConfigSource, Node, NodeConfig, RunningNode, Stores, envelope_of, outgoing, put_table,
 };
+use nexus_store::Store;
 use nexus_testkit::{PgServer, wait_for};
 use tempfile::TempDir;
 use uuid::Uuid;
+
+/// The organisation of all but the stranger.
+pub(crate) const ORG: OrgId = OrgId(Uuid::from_u128(1));
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -95,6 +106,15 @@ impl World {
         Ok(())
     }
 
+    pub(crate) const fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The orchestrator's database, as it is on the disk.
+    pub(crate) async fn database(&self) -> Result<Store> {
+        Ok(Stores::new(&self.store)?.open(NAME, SCHEMA).await?)
+    }
+
     pub(crate) async fn submit(&self, id: &str, text: &str) -> Result<()> {
         let payload = serde_json::json!({ "text": text }).to_string();
         self.put(id, "message.submitted", &payload).await
@@ -102,14 +122,129 @@ impl World {
 
     /// As a raw client writes: JSON, and no more fields than it needs.
     pub(crate) async fn put(&self, id: &str, event_type: &str, payload: &str) -> Result<()> {
+        self.put_as("", id, event_type, payload).await
+    }
+
+    /// The same as another client.
+    pub(crate) async fn put_as(
+        &self,
+        client: &str,
+        id: &str,
+        event_type: &str,
+        payload: &str,
+    ) -> Result<()> {
         let fields = [("id", id), ("type", event_type), ("payload", payload)];
         let fields = fields.map(|(name, value)| (name.to_owned(), Bytes::from(value.to_owned())));
-        let channel = channels::REQUESTS_INCOMING.to_owned();
+        let channel = channels::incoming(client);
         self.bus
             .publish(vec![Outgoing {
                 channel,
                 record: Record::new(fields),
             }])
+            .await?;
+        Ok(())
+    }
+
+    /// Asks for something about a conversation; gives what it is answered with.
+    pub(crate) async fn ask_for<E: Event>(
+        &self,
+        client: &str,
+        id: &str,
+        event: &E,
+    ) -> Result<Envelope> {
+        let payload = serde_json::to_string(event)?;
+        self.put_as(client, id, E::TYPE, &payload).await?;
+        self.answered(client, id).await
+    }
+
+    /// What a request is answered with at once.
+    pub(crate) async fn answered(&self, client: &str, id: &str) -> Result<Envelope> {
+        let channel = channels::processed(client);
+        wait_for(PATIENCE, &format!("an answer to {id}"), async || {
+            let entries = self.bus.read(&channel, ReadFrom::Start, 1000).await?;
+            let mut envelopes = entries
+                .iter()
+                .filter_map(|entry| envelope_of(entry, &channel).ok());
+            Ok(envelopes.find(|envelope| {
+                let cause = envelope.metadata.causation_id.as_ref();
+                cause.is_some_and(|cause| cause.as_str() == id)
+            }))
+        })
+        .await
+    }
+
+    /// A whole turn: asked, answered by the model, delivered. Gives the acceptance.
+    pub(crate) async fn turn(
+        &self,
+        id: &str,
+        conversation: Option<ConversationId>,
+        (text, answer): (&str, &str),
+    ) -> Result<MessageAccepted> {
+        let message = MessageSubmitted {
+            text: text.to_owned(),
+            conversation_id: conversation,
+            ..MessageSubmitted::default()
+        };
+        let accepted = self.ask_for("", id, &message).await?;
+        let accepted: MessageAccepted = accepted.decode()?;
+        let asked = self.model_call(accepted.run_id, 1).await?;
+        self.answer(&asked, answer).await?;
+        self.outcome(accepted.run_id).await?;
+        Ok(accepted)
+    }
+
+    /// What the model is asked in this step of a run.
+    pub(crate) async fn model_call(&self, run: RunId, step: u32) -> Result<Envelope> {
+        let channel = channels::INFERENCE_REQUEST;
+        self.find(channel, InferenceRequested::TYPE, |envelope| {
+            envelope.metadata.run_id == Some(run) && envelope.metadata.step == Some(step)
+        })
+        .await
+    }
+
+    /// How a run of the local client ended.
+    pub(crate) async fn outcome(&self, run: RunId) -> Result<Envelope> {
+        let ends = [MessageCompleted::TYPE, MessageFailed::TYPE];
+        self.find(channels::REQUESTS_PROCESSED, "an end", |envelope| {
+            ends.contains(&envelope.event_type.as_str()) && envelope.metadata.run_id == Some(run)
+        })
+        .await
+    }
+
+    /// The first event on a channel that is the one wanted.
+    pub(crate) async fn find(
+        &self,
+        channel: &str,
+        what: &str,
+        wanted: impl Fn(&Envelope) -> bool,
+    ) -> Result<Envelope> {
+        wait_for(PATIENCE, what, async || {
+            let entries = self.bus.read(channel, ReadFrom::Start, 1000).await?;
+            let mut envelopes = entries
+                .iter()
+                .filter_map(|entry| envelope_of(entry, channel).ok());
+            Ok(envelopes.find(|envelope| {
+                (envelope.event_type == what || what == "an end") && wanted(envelope)
+            }))
+        })
+        .await
+    }
+
+    /// Somebody confirms a message.
+    pub(crate) async fn confirm(&self, message: &Envelope, by: &str) -> Result<()> {
+        let receipt = ReceiptRecorded {
+            ids: vec![message.id.clone()],
+            by: by.to_owned(),
+            extra: Extra::new(),
+        };
+        let id = MessageId::new(format!("receipt-{by}-{}", message.id))?;
+        let envelope =
+            Envelope::new(id, Timestamp::from_millis(0), &receipt)?.with_metadata(Metadata {
+                org_id: message.metadata.org_id,
+                ..Metadata::default()
+            });
+        self.bus
+            .publish(vec![outgoing(channels::RECEIPTS, &envelope)])
             .await?;
         Ok(())
     }
@@ -230,16 +365,30 @@ async fn start_node(folder: &TempDir, store: &str) -> Result<RunningNode> {
     let settings = [
         ("orchestrator.resend_after", "300ms"),
         ("orchestrator.sweep_interval", "50ms"),
+        (
+            "orchestrator.clients",
+            "[local, phone, colleague, stranger]",
+        ),
+        ("orchestrator.keepers", "[one, two]"),
     ];
     let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let source = ConfigSource::load(None, &settings)?;
-    let principal = Principal {
-        org_id: OrgId(Uuid::from_u128(1)),
-        user_id: UserId(Uuid::from_u128(2)),
-        roles: vec!["owner".to_owned()],
-        extra: Extra::new(),
-    };
-    let principals = BTreeMap::from([("client:local".to_owned(), principal)]);
+    let principals = [
+        ("client:local", ORG, 2),
+        ("client:phone", ORG, 2),
+        ("client:colleague", ORG, 3),
+        ("client:stranger", OrgId(Uuid::from_u128(9)), 2),
+    ];
+    let principals = principals.map(|(key, org_id, user)| {
+        let principal = Principal {
+            org_id,
+            user_id: UserId(Uuid::from_u128(user)),
+            roles: vec!["owner".to_owned()],
+            extra: Extra::new(),
+        };
+        (key.to_owned(), principal)
+    });
+    let principals = BTreeMap::from(principals);
     let url = format!("embedded:{}", folder.path().join("bus.db").display());
     let bus = BusConfig::new(url.parse()?, folder.path().join("blobs"));
     let config = NodeConfig::local(bus, store);

@@ -148,13 +148,7 @@ fn usage_comes_last_and_unknown_fields_survive() {
     assert_eq!(answer.message.extra["reasoning_content"], json!("let me"));
     assert!(!answer.message.extra.contains_key("refusal"));
     assert_eq!(answer.finish_reason, FinishReason::Length);
-    assert_eq!(
-        answer.usage,
-        Usage {
-            input_tokens: 3,
-            output_tokens: 2
-        }
-    );
+    assert_eq!(answer.usage, Usage::of(3, 2));
     assert_eq!(answer.model.as_deref(), Some("m-2026"));
     assert_eq!(
         serde_json::to_value(&answer.metadata).unwrap(),
@@ -261,7 +255,7 @@ proptest! {
         prop_assert_eq!(&heard, &answer.message.content);
         let expected = call("a", "f", "{\"città\":\"Würzburg 🏰\"}");
         prop_assert_eq!(&answer.message.tool_calls, &[expected]);
-        prop_assert_eq!(answer.usage, Usage { input_tokens: 1, output_tokens: 2 });
+        prop_assert_eq!(answer.usage, Usage::of(1, 2));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::summary;
+
 /// A conversation, up to the question that is open now.
 #[derive(Debug)]
 pub struct Conversation<'a> {
@@ -9,8 +11,10 @@ pub struct Conversation<'a> {
     pub question: &'a str,
     /// How many messages came before it.
     pub position: usize,
-    /// What people said before it, oldest first.
+    /// What people said before it, oldest first; what a summary quotes of them included.
     pub earlier: Vec<&'a str>,
+    /// What the model was told to do.
+    pub instructions: Vec<&'a str>,
     /// The tool calls made to answer it, in order.
     pub calls: Vec<Call<'a>>,
     /// The tools on offer.
@@ -48,13 +52,18 @@ impl<'a> Conversation<'a> {
             .iter()
             .rposition(|message| text(message, "role") == "user");
         let (before, after) = messages.split_at(position.unwrap_or(messages.len()));
-        let earlier = before
-            .iter()
-            .filter(|message| text(message, "role") == "user");
+        let of = |role: &'static str| {
+            let said = before
+                .iter()
+                .filter(move |message| text(message, "role") == role);
+            said.map(|message| text(message, "content"))
+        };
+        let summarised = of("system").flat_map(summary::told);
         Self {
             question: after.first().map_or("", |message| text(message, "content")),
             position: before.len(),
-            earlier: earlier.map(|message| text(message, "content")).collect(),
+            earlier: summarised.chain(of("user")).collect(),
+            instructions: of("system").collect(),
             calls: calls(after),
             tools: list(body, "tools").iter().filter_map(tool).collect(),
             words: messages.iter().map(words).sum(),

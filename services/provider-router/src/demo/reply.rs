@@ -8,6 +8,7 @@ use super::conversation::{Call, Conversation, Tool};
 use super::facts;
 use super::intent::{Intent, intents};
 use super::results::{self, CLOCK, SOLVER};
+use super::summary;
 
 /// A reply: text, or tools to call first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,12 @@ const REAL: &str = "For anything else, configure a real provider in config/provi
 /// what came of it.
 #[must_use]
 pub fn reply(conversation: &Conversation<'_>) -> Reply {
+    if summary::is_wanted(&conversation.instructions) {
+        return Reply {
+            text: summary::of(conversation.question),
+            calls: Vec::new(),
+        };
+    }
     let wanted = intents(conversation.question);
     if conversation.calls.is_empty() {
         let needed = wanted.iter().filter_map(tool_of);

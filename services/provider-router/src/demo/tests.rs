@@ -260,3 +260,44 @@ proptest! {
         }
     }
 }
+
+fn system(text: &str) -> Value {
+    json!({"role": "system", "content": text})
+}
+
+#[test]
+fn asked_for_a_title_and_a_summary_it_gives_both() {
+    let instructions = "Write `Title: ` and a title, an empty line, then a summary.";
+    let transcript = "person: My name is Ada.\nagent: Nice to meet you, Ada!\nperson: 6 * 7?";
+    let answer = ask(&[system(instructions), user(transcript)]);
+    assert_eq!(answer.finish_reason, FinishReason::Stop);
+    assert_eq!(
+        answer.message.content,
+        "Title: My name is Ada\n\n- person: My name is Ada.\n\
+         - agent: Nice to meet you, Ada!\n- person: 6 * 7?"
+    );
+}
+
+#[test]
+fn it_remembers_what_a_summary_says_and_what_was_said_since() {
+    let summary = system("What was said so far:\n- person: My name is Ada.\n- agent: I am Bo.");
+    let later = |rest: &[Value]| {
+        let messages = [std::slice::from_ref(&summary), rest].concat();
+        ask(&messages).message.content
+    };
+    assert_eq!(later(&[user("What is my name?")]), "Your name is Ada.");
+    let renamed = [user("My name is Eve."), user("What is my name?")];
+    assert_eq!(later(&renamed), "Your name is Eve.");
+}
+
+#[test]
+fn samples_of_one_question_are_alike_at_any_temperature() {
+    let body = |temperature: Value| {
+        json!({"model": "demo-1", "messages": [user("What is 6 * 7?")], "tools": tools(),
+            "temperature": temperature})
+    };
+    let first = respond(&body(Value::Null));
+    for temperature in [json!(0), json!(0.7), json!(2), json!("odd")] {
+        assert_eq!(respond(&body(temperature)), first);
+    }
+}

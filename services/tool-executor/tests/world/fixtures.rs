@@ -1,6 +1,5 @@
 //! A bus, a store, and tools whose effects a test can see and hold back.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,12 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nexus_bus::{Bus, BusConfig, BusUrl, Entry, ReadFrom};
 use nexus_contracts::events::{Event, ToolCompleted, ToolFailed, ToolRequested};
+use nexus_contracts::live::Cancelled;
+use nexus_contracts::tables;
 use nexus_contracts::{
-    CorrelationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, channels,
+    ConversationId, CorrelationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, channels,
 };
-use nexus_service_kit::{Clock, ConfigSource, Deps, Stores, envelope_of, outgoing};
+use nexus_service_kit::{Clock, ConfigSource, Deps, Stores, envelope_of, outgoing, put_table};
 use nexus_store::EffectClass;
-use nexus_testkit::wait_for;
+use nexus_testkit::{PgServer, wait_for};
 use nexus_tool_executor::registry::catalogue;
 use nexus_tool_executor::{
     AnyTool, DEFAULT_CONFIG, NAME, Tool, ToolContext, ToolError, service_with,
@@ -123,13 +124,51 @@ pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) stage: Stage,
     pub(crate) org: OrgId,
-    store: PathBuf,
+    pub(crate) store: String,
     _folder: TempDir,
+    _server: Option<PgServer>,
 }
 
+/// Each test on SQLite and on PostgreSQL.
+macro_rules! on_every_database {
+    ($(async fn $name:ident($world:ident: World) -> Result<()> $body:block)*) => {
+        $(
+            #[cfg(test)]
+            mod $name {
+                use super::*;
+
+                async fn body($world: World) -> Result<()> $body
+
+                #[tokio::test]
+                async fn sqlite() -> Result<()> {
+                    body(World::new().await?).await
+                }
+
+                #[tokio::test]
+                async fn postgres() -> Result<()> {
+                    body(World::on_postgres().await?).await
+                }
+            }
+        )*
+    };
+}
+pub(crate) use on_every_database;
+
 impl World {
+    /// On `SQLite`.
     pub(crate) async fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let store = format!("sqlite:{}", folder.path().join("store").display());
+        Self::on(folder, store, None).await
+    }
+
+    pub(crate) async fn on_postgres() -> Result<Self> {
+        let server = nexus_testkit::postgres().await?;
+        let store = server.fresh_database().await?;
+        Self::on(tempfile::tempdir()?, store, Some(server)).await
+    }
+
+    async fn on(folder: TempDir, store: String, server: Option<PgServer>) -> Result<Self> {
         let path = folder.path().join("bus.db");
         let url = BusUrl::Embedded {
             path,
@@ -137,19 +176,19 @@ impl World {
         };
         let bus = Bus::connect(&BusConfig::new(url, folder.path().join("blobs"))).await?;
         let org = OrgId(Clock::system().new_id());
-        let store = folder.path().join("store");
         Ok(Self {
             bus,
             stage: Stage::new(),
             org,
             store,
             _folder: folder,
+            _server: server,
         })
     }
 
     /// A worker with these settings.
     pub(crate) async fn worker(&self, settings: &[(&str, &str)]) -> Result<Deps> {
-        let stores = Stores::new(&format!("sqlite:{}", self.store.display()))?;
+        let stores = Stores::new(&self.store)?;
         let deps = Deps::new(self.bus.clone(), Clock::system(), stores);
         let mut tools = catalogue();
         let own: [Arc<dyn AnyTool>; 3] = [
@@ -164,8 +203,22 @@ impl World {
         let started = service_with(source.section(NAME, DEFAULT_CONFIG)?, tools)
             .start(&deps)
             .await?;
-        anyhow::ensure!(started.consumes == [channels::TOOLS_EXECUTE]);
+        let consumes = [channels::TOOLS_EXECUTE, channels::CONVERSATIONS];
+        anyhow::ensure!(started.consumes == consumes);
         Ok(deps)
+    }
+
+    /// A person has cancelled the run of a command.
+    pub(crate) async fn cancel(&self, command: &Envelope) -> Result<()> {
+        let now = Clock::system().now();
+        let cancelled = Cancelled {
+            at: now,
+            until: now.plus_millis(60_000),
+        };
+        let run = command.metadata.run_id.context("a command of a run")?;
+        let run = run.to_string();
+        put_table(&self.bus, tables::RUNS_CANCELLED, &run, &cancelled).await?;
+        Ok(())
     }
 
     /// A command of a run of its own, due in a minute.
@@ -178,9 +231,11 @@ impl World {
             extra: Extra::new(),
         };
         let now = Clock::system().now();
+        let run = RunId::of(self.org, "test", &id);
         let metadata = Metadata {
             org_id: Some(self.org),
-            run_id: Some(RunId::of(self.org, "test", &id)),
+            run_id: Some(run),
+            conversation_id: Some(ConversationId::opened_by(run)),
             step: Some(2),
             deadline: Some(now.plus_millis(60_000)),
             causation_id: Some(MessageId::new("cause")?),

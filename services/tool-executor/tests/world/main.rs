@@ -1,6 +1,7 @@
 //! The whole service on an embedded bus: commands in, results out.
 
 mod fixtures;
+mod keeper;
 mod ledger;
 mod results;
 mod tables;

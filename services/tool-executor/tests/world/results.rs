@@ -3,9 +3,9 @@
 use anyhow::Result;
 use futures::StreamExt;
 use nexus_bus::LiveItem;
-use nexus_contracts::live::{Cancelled, LiveEvent};
-use nexus_contracts::{channels, tables};
-use nexus_service_kit::{Clock, outgoing, put_table};
+use nexus_contracts::channels;
+use nexus_contracts::live::LiveEvent;
+use nexus_service_kit::{Clock, outgoing};
 use nexus_testkit::wait_until;
 use std::sync::atomic::Ordering;
 
@@ -104,19 +104,13 @@ async fn a_cancelled_run_stops_its_calls_and_starts_none() -> Result<()> {
     let running = world.command("1", "gated", "{}")?;
     world.send(&running).await?;
     world.effects(1).await?;
-    let now = Clock::system().now();
-    let cancelled = Cancelled {
-        at: now,
-        until: now.plus_millis(60_000),
-    };
-    let run = running
-        .metadata
-        .run_id
-        .map(|run| run.to_string())
-        .unwrap_or_default();
-    put_table(&world.bus, tables::RUNS_CANCELLED, &run, &cancelled).await?;
+    world.cancel(&running).await?;
     let results = world.results(1).await?;
     assert_eq!(failed(&results[0])?.code, "cancelled");
+    wait_until(PATIENCE, "the tool to be stopped", async || {
+        Ok(world.stage.dropped.load(Ordering::SeqCst) == 1)
+    })
+    .await?;
     let mut next = world.command("2", "gated", "{}")?;
     next.metadata.run_id = running.metadata.run_id;
     assert_eq!(failed(&world.ask(&next).await?)?.code, "cancelled");

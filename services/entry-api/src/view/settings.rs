@@ -1,0 +1,62 @@
+//! Settings a request may choose. Described here, read in [`crate::request`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What to choose; what is left out comes from the conversation, the user, the organisation and
+/// the operator.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ChosenSettings {
+    /// The provider, by its name in `providers.yaml`.
+    pub provider: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+    /// The tools the agent may use; all when absent, none when empty.
+    pub tools: Option<Vec<String>>,
+    /// Sampling.
+    pub parameters: Option<Parameters>,
+    /// Instructions to the model, besides those that hold for more; at most 64 KiB.
+    pub instructions: Option<String>,
+    /// What to do with a message while another one is answered: `queue`, `interrupt`, `reject`.
+    pub on_busy: Option<String>,
+    /// How many answers are drawn to vote on one, 1 to 9.
+    pub samples: Option<u8>,
+    /// Whether tools may be called, by name, `*` for the rest: `auto`, `ask`, `deny`.
+    pub tool_policy: Option<BTreeMap<String, String>>,
+    /// How long a person has to approve a tool call, in seconds; at most thirty days.
+    pub approval_seconds: Option<u32>,
+    /// Whether a person is asked for a required argument that a tool call lacks.
+    pub clarify: Option<bool>,
+    /// What a run may use.
+    pub limits: Option<Limits>,
+    /// Most tokens of a prompt, by model, `*` for the rest.
+    pub context_tokens: Option<BTreeMap<String, u64>>,
+    /// After how many messages a conversation is summarised; 0 for never.
+    pub summary_after: Option<u32>,
+}
+
+/// Sampling.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SamplingParameters)]
+pub struct Parameters {
+    /// Randomness, 0 to 2.
+    pub temperature: Option<f64>,
+    /// Most tokens of the answer.
+    pub max_tokens: Option<u32>,
+}
+
+/// What a run may use; each more than 0.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunLimits)]
+pub struct Limits {
+    /// Most model calls, one after another.
+    pub steps: Option<u32>,
+    /// Most tokens, in and out together.
+    pub tokens: Option<u64>,
+    /// Most cost, in millionths of a US dollar.
+    pub cost_microusd: Option<u64>,
+    /// Longest time from start to end, in seconds.
+    pub seconds: Option<u32>,
+}

@@ -1,0 +1,116 @@
+//! What decisions depend on besides the conversation: read from tables, named by its hash.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nexus_contracts::chat::ToolSpec;
+use nexus_contracts::settings::Settings;
+use nexus_contracts::{OrgId, derive_id};
+use nexus_service_kit::TableView;
+use tokio::sync::watch;
+
+use crate::core::checkpoint::encode_environment;
+use crate::core::{Bounds, Environment};
+use crate::error::Error;
+
+/// An environment with its name.
+#[derive(Debug)]
+pub struct Known {
+    /// What decisions depend on.
+    pub environment: Environment,
+    /// Its name in the journal.
+    pub hash: String,
+    /// How it is stored.
+    pub body: Vec<u8>,
+}
+
+/// The environments of all organisations, made anew when a table changes.
+pub struct Environments {
+    bounds: Bounds,
+    /// What the operator wrote, for keys that the table does not have yet.
+    written: BTreeMap<String, Settings>,
+    tools: (TableView<ToolSpec>, watch::Receiver<u64>),
+    settings: (TableView<Settings>, watch::Receiver<u64>),
+    cache: Mutex<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    versions: (u64, u64),
+    known: HashMap<OrgId, Arc<Known>>,
+    stored: HashSet<(OrgId, String)>,
+}
+
+impl Environments {
+    /// Reads these tables.
+    #[must_use]
+    pub fn new(
+        bounds: Bounds,
+        written: BTreeMap<String, Settings>,
+        tools: &TableView<ToolSpec>,
+        settings: &TableView<Settings>,
+    ) -> Self {
+        Self {
+            bounds,
+            written,
+            tools: (tools.clone(), tools.changed()),
+            settings: (settings.clone(), settings.changed()),
+            cache: Mutex::default(),
+        }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The environment of an organisation as of now.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn of(&self, org: OrgId) -> Result<Arc<Known>, Error> {
+        let versions = (*self.tools.1.borrow(), *self.settings.1.borrow());
+        let mut cache = self.cache();
+        if cache.versions != versions {
+            cache.versions = versions;
+            cache.known.clear();
+        }
+        if let Some(known) = cache.known.get(&org) {
+            return Ok(Arc::clone(known));
+        }
+        let known = Arc::new(self.made(org)?);
+        cache.known.insert(org, Arc::clone(&known));
+        Ok(known)
+    }
+
+    fn made(&self, org: OrgId) -> Result<Known, Error> {
+        let mut settings = self.written.clone();
+        settings.extend(self.settings.0.all());
+        // What is said about others is none of this organisation's business.
+        let (about_org, about_users) = (format!("org:{org}"), format!("user:{org}/"));
+        settings
+            .retain(|key, _| key == "global" || *key == about_org || key.starts_with(&about_users));
+        let environment = Environment {
+            bounds: self.bounds,
+            tools: self.tools.0.all(),
+            settings,
+        };
+        let body = encode_environment(&environment)?;
+        let hash = derive_id([b"environment".as_slice(), &body]).to_string();
+        Ok(Known {
+            environment,
+            hash,
+            body,
+        })
+    }
+
+    /// Whether this process has seen the environment stored.
+    #[must_use]
+    pub fn is_stored(&self, org: OrgId, known: &Known) -> bool {
+        self.cache().stored.contains(&(org, known.hash.clone()))
+    }
+
+    /// These were stored.
+    pub fn stored(&self, learned: impl IntoIterator<Item = (OrgId, String)>) {
+        self.cache().stored.extend(learned);
+    }
+}

@@ -1,0 +1,8 @@
+//! The service over a real bus and both databases.
+
+mod approvals;
+mod basics;
+mod conversations;
+mod keeping;
+mod strangers;
+mod world;

@@ -1,0 +1,7 @@
+//! Commands in, results out, over the embedded bus and a ledger in a real database.
+
+mod answers;
+mod cancel;
+mod keeper;
+mod ledger;
+mod world;
