@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+pub mod check;
+pub mod client;
+pub mod config;
+pub mod deployment;
+pub mod fault;
+pub mod heard;
+pub mod history;
+pub mod http;
+pub mod log;
+pub mod model;
+pub mod nemesis;
+pub mod observe;
+pub mod prompt;
+pub mod raw;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod scrape;
+pub mod servers;
+pub mod talk;
+pub mod wipe;
+pub mod worker;
