@@ -188,12 +188,16 @@ impl Ledger {
         lease: Duration,
     ) -> Result<bool, StoreError> {
         let until = decide::lease_end(now, lease);
-        self.ask(Key::new(org, id), |reply| Ask::Heartbeat {
+        let ask = |reply| Ask::Heartbeat {
             epoch,
             until,
             reply,
-        })
-        .await
+        };
+        let held = self.ask(Key::new(org, id), ask).await?;
+        if !held {
+            metrics::counter!("nexus_ledger_lost_total").increment(1);
+        }
+        Ok(held)
     }
 
     /// Stores the result of an effect.
@@ -217,13 +221,17 @@ impl Ledger {
                 most: MAX_RESULT_BYTES,
             });
         }
-        self.ask(Key::new(org, id), |reply| Ask::Complete {
+        let ask = |reply| Ask::Complete {
             epoch,
             result,
             now,
             reply,
-        })
-        .await
+        };
+        let completion = self.ask(Key::new(org, id), ask).await?;
+        if let Completion::Superseded { .. } = completion {
+            metrics::counter!("nexus_ledger_superseded_total").increment(1);
+        }
+        Ok(completion)
     }
 
     /// Gives a claim back: the effect did not happen, and may be run at once by whoever claims it

@@ -80,10 +80,13 @@ pub struct JournalRow {
 /// A row of the outbox.
 #[derive(Clone, Debug)]
 pub struct OutboxRow {
-    /// The conversation.
-    pub conversation_id: ConversationId,
-    /// The run, or the command, whose repetition repeats it.
+    /// The conversation whose content it carries: it goes with it. A refusal carries none, and may be
+    /// for somebody who must not even know of the conversation.
+    pub conversation_id: Option<ConversationId>,
+    /// The run it is about: a repetition of what started that run repeats it.
     pub run_id: RunId,
+    /// What led to it, where that is another run or a command: its repetition repeats it too.
+    pub cause: Option<RunId>,
     /// The message.
     pub emission: Emission,
 }
@@ -175,7 +178,7 @@ fn apply(
             advance(plan, (inbound, input), found.version, &next)?;
             loaded.conversations.insert(id, next);
             handled(plan, inbound, Handled::Accepted);
-            carry_out(plan, inbound, commands, ctx.now)
+            carry_out(plan, (inbound, Some(id)), commands, ctx.now)
         }
         Err(Reject::Stale) => {
             plan.repeat.push(inbound.run_id);
@@ -242,7 +245,7 @@ fn refuse(
         _ => nexus_contracts::Extra::new(),
     };
     let command = failure(header, code, detail, metadata);
-    carry_out(plan, inbound, vec![command], ctx.now)
+    carry_out(plan, (inbound, None), vec![command], ctx.now)
 }
 
 fn handled(plan: &mut Plan, inbound: &Inbound, handled: Handled) {
@@ -278,7 +281,7 @@ fn repeat(
 
 fn carry_out(
     plan: &mut Plan,
-    inbound: &Inbound,
+    (inbound, content_of): (&Inbound, Option<ConversationId>),
     commands: Vec<Command>,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -289,9 +292,11 @@ fn carry_out(
                 .push((emission.channel.clone(), emission.envelope.clone()));
             if emission.kept {
                 let run_id = emission.envelope.metadata.run_id.unwrap_or(inbound.run_id);
+                let cause = (run_id != inbound.run_id).then_some(inbound.run_id);
                 plan.outbox.push(OutboxRow {
-                    conversation_id,
+                    conversation_id: content_of,
                     run_id,
+                    cause,
                     emission,
                 });
             }
@@ -302,6 +307,9 @@ fn carry_out(
             Command::SetTimer { timer, at } => {
                 plan.timers.insert((conversation_id, timer), Some(at));
             }
+            // A timer that fired is cleared by whoever woke it, once all of this is published: until
+            // then it is what repeats it.
+            Command::ClearTimer { timer } if inbound.input.timer().as_ref() == Some(&timer) => {}
             Command::ClearTimer { timer } => {
                 plan.timers.insert((conversation_id, timer), None);
             }
@@ -326,7 +334,7 @@ fn erase(plan: &mut Plan, id: ConversationId) {
     plan.journal.retain(|row| row.conversation_id != id);
     plan.snapshots
         .retain(|(conversation, _)| *conversation != id);
-    plan.outbox.retain(|row| row.conversation_id != id);
+    plan.outbox.retain(|row| row.conversation_id != Some(id));
     if let Some((_, conversation)) = plan.conversations.get(&id) {
         plan.snapshots.push((id, conversation.clone()));
     }

@@ -11,6 +11,7 @@ use nexus_contracts::settings::Settings;
 use nexus_contracts::{ConversationId, Extra, MessageId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::command::Timer;
 use super::state::{RunHeader, State};
 
 /// What a person or program asks for, and who asks.
@@ -132,6 +133,19 @@ pub enum Input {
 }
 
 impl Input {
+    /// The timer that fired, if one did.
+    #[must_use]
+    pub fn timer(&self) -> Option<Timer> {
+        match self {
+            Self::DeadlinePassed { run_id } => Some(Timer::Deadline(*run_id)),
+            Self::ApprovalExpired {
+                run_id,
+                approval_id,
+            } => Some(Timer::Approval(*run_id, approval_id.clone())),
+            _ => None,
+        }
+    }
+
     /// What was asked, if anything was.
     #[must_use]
     pub fn asked(&self) -> Option<&Asked> {

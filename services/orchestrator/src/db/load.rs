@@ -115,15 +115,19 @@ async fn bases(tx: &TenantRef<'_>, batch: &[&Inbound], loaded: &mut Loaded) -> R
     Ok(())
 }
 
-/// Every message of these runs that is not settled, and their delivered answers.
+/// Every message about these runs, or that they led to, that is not settled; and their delivered
+/// answers.
 ///
 /// # Errors
 /// When the database refuses, or a row cannot be read.
 pub async fn repeated(tx: &TenantRef<'_>, runs: &[RunId]) -> Result<Vec<Outgoing>, Error> {
     let runs: BTreeSet<String> = runs.iter().map(ToString::to_string).collect();
     let runs: Vec<String> = runs.into_iter().collect();
-    let sql = "SELECT channel, body FROM outbox WHERE org_id = $1 AND run_id IN";
-    outgoing(rows_of(tx, sql, &runs).await?)
+    let about = "SELECT channel, body FROM outbox WHERE org_id = $1 AND run_id IN";
+    let caused = "SELECT channel, body FROM outbox WHERE org_id = $1 AND cause IN";
+    let mut rows = rows_of(tx, about, &runs).await?;
+    rows.extend(rows_of(tx, caused, &runs).await?);
+    outgoing(rows)
 }
 
 /// The unsettled messages with these ids.

@@ -216,7 +216,8 @@ async fn outbox(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Resul
             uuid(tx.org().0),
             Value::from(envelope.id.as_str().to_owned()),
             uuid(row.run_id.0),
-            uuid(row.conversation_id.0),
+            Value::from(row.cause.map(|cause| cause.to_string())),
+            Value::from(row.conversation_id.map(|id| id.to_string())),
             Value::from(row.emission.channel.clone()),
             Value::from(i64::from(*settle == Settle::ByPublication)),
             Value::from(outbox_body(envelope)?),
@@ -232,8 +233,7 @@ async fn outbox(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Resul
             }));
         }
     }
-    let head =
-        "INSERT INTO outbox (org_id, id, run_id, conversation_id, channel, settled, body, at)";
+    let head = "INSERT INTO outbox (org_id, id, run_id, cause, conversation_id, channel, settled, body, at)";
     insert(tx, (head, ""), rows).await?;
     let head = "INSERT INTO outbox_keeper (org_id, id, keeper)";
     insert(tx, (head, ""), awaited).await?;

@@ -3,9 +3,10 @@
 use crate::world::{World, sqlite_and_postgres};
 use anyhow::{Context, Result, ensure};
 use nexus_contracts::events::{
-    Event, InferenceRequested, MessageAccepted, MessageCompleted, MessageFailed, ToolRequested,
+    Event, InferenceRequested, MessageAccepted, MessageCompleted, MessageFailed, RunCancel,
+    ToolRequested,
 };
-use nexus_contracts::{Envelope, channels};
+use nexus_contracts::{Envelope, Extra, channels};
 
 sqlite_and_postgres! {
     async fn a_question_with_a_tool_is_answered_once(world: World) -> Result<()> {
@@ -46,6 +47,25 @@ sqlite_and_postgres! {
         world.submit("q1", "hello").await?;
         let third = world.nth(channels::REQUESTS_PROCESSED, MessageCompleted::TYPE, 2).await?;
         ensure!(third.id == first.id && third.payload == first.payload);
+        Ok(())
+    }
+
+    // The worker may die between the commit and the publication: whatever a request led to comes
+    // again with it, also the end of a run it did not start.
+    async fn a_repeated_cancel_tells_again_how_the_run_ended(world: World) -> Result<()> {
+        world.submit("q1", "hello").await?;
+        let accepted: MessageAccepted = world.answered("", "q1").await?.decode()?;
+        let cancel = RunCancel {
+            run_id: accepted.run_id,
+            conversation_id: accepted.conversation_id,
+            extra: Extra::new(),
+        };
+        world.ask_for("", "stop", &cancel).await?;
+        let ended = world.outcome(accepted.run_id).await?;
+        ensure!(code(&ended)? == "cancelled");
+        world.ask_for("", "stop", &cancel).await?;
+        let again = world.nth(channels::REQUESTS_PROCESSED, MessageFailed::TYPE, 1).await?;
+        ensure!(again.id == ended.id && again.payload == ended.payload);
         Ok(())
     }
 

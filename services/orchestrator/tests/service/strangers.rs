@@ -92,4 +92,20 @@ sqlite_and_postgres! {
         ensure!(renamed.event_type != MessageFailed::TYPE, "{renamed:?}");
         Ok(())
     }
+
+    // Its owner erases a conversation before somebody else was told that there is none.
+    async fn a_refusal_outlives_the_conversation_it_was_about(world: World) -> Result<()> {
+        let mine = world.turn("mine", None, ("my secret", "kept")).await?;
+        let id = mine.conversation_id.to_string();
+        let message = json!({ "text": "let me in", "conversation_id": id }).to_string();
+        world.put_as("colleague", "knock", MessageSubmitted::TYPE, &message).await?;
+        let refused = world.answered("colleague", "knock").await?;
+        world.put("delete", "conversation.delete", &json!({ "conversation_id": id }).to_string()).await?;
+        world.answered("", "delete").await?;
+        world.put_as("colleague", "knock", MessageSubmitted::TYPE, &message).await?;
+        let channel = nexus_contracts::channels::processed("colleague");
+        let again = world.nth(&channel, MessageFailed::TYPE, 1).await?;
+        ensure!(again.id == refused.id && again.payload == refused.payload);
+        Ok(())
+    }
 }

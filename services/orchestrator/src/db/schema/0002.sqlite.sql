@@ -6,6 +6,10 @@ ALTER TABLE journal ADD COLUMN environment TEXT;
 ALTER TABLE outbox ADD COLUMN conversation_id TEXT;
 CREATE INDEX outbox_conversation ON outbox (org_id, conversation_id);
 
+-- The run or command that led to a message about another run: repeating it repeats the message.
+ALTER TABLE outbox ADD COLUMN cause TEXT;
+CREATE INDEX outbox_cause ON outbox (org_id, cause) WHERE cause IS NOT NULL;
+
 -- States kept every hundred events: folding begins at the nearest one, and retention ends there.
 CREATE TABLE snapshot (
   org_id          TEXT NOT NULL,
