@@ -1,11 +1,11 @@
 //! Processes of Nexus in a folder of their own.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nexus_testkit::ports::free_port;
 use nexus_testkit::{Spawn, Spawned};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -261,8 +261,4 @@ recorder: {{ lease: 2s }}
 entry-api: {{ lease: 2s }}
 "
     )
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
