@@ -182,6 +182,8 @@ fn apply(
         }
         Err(Reject::Stale) => {
             plan.repeat.push(inbound.run_id);
+            // A command that nobody awaits needs no answer any more.
+            plan.settled.extend(input.answers().cloned());
             Ok(())
         }
         Err(Reject::Refused { code, detail }) => refuse(plan, inbound, (code, &detail), ctx),

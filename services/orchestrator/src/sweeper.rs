@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nexus_bus::Expect;
 use nexus_contracts::live::Cancelled;
-use nexus_contracts::{OrgId, RunId, Timestamp, channels, tables};
+use nexus_contracts::{MessageId, OrgId, RunId, Timestamp, channels, tables};
 use nexus_service_kit::{Deps, crash_point, put_table};
 use nexus_store::Store;
 
@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::db::dispatch::{self, Due, kind, timer_of};
 use crate::db::load::unsettled;
 use crate::db::prune::{self, Before};
+use crate::db::write;
 use crate::error::Error;
 use crate::intake::Intake;
 use crate::metrics;
@@ -141,11 +142,12 @@ impl Sweeper {
 
     async fn resend(&self, due: &[Due], now: Timestamp) -> Result<(), Error> {
         let mut by_org: HashMap<OrgId, Vec<String>> = HashMap::new();
-        for row in due
-            .iter()
-            .filter(|row| row.kind == kind::MESSAGE && row.until > now)
-        {
-            by_org.entry(row.org).or_default().push(row.id.clone());
+        for row in due.iter().filter(|row| row.kind == kind::MESSAGE) {
+            if row.until > now {
+                by_org.entry(row.org).or_default().push(row.id.clone());
+            } else {
+                self.give_up(row).await?;
+            }
         }
         for (org, ids) in by_org {
             let tx = self.store.begin_shared().await?;
@@ -164,6 +166,17 @@ impl Sweeper {
             self.deps.bus.publish(messages).await?;
         }
         Ok(())
+    }
+
+    /// Nobody carries out a command after its deadline.
+    async fn give_up(&self, row: &Due) -> Result<(), Error> {
+        let id = MessageId::new(row.id.clone()).map_err(|error| Error::Row {
+            row: "dispatch",
+            reason: error.to_string(),
+        })?;
+        let tx = self.store.begin_shared().await?;
+        write::settle(&tx.tenant(row.org), &[id]).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn wake(&self, due: &[Due]) -> Result<(), Error> {

@@ -154,6 +154,17 @@ impl Input {
             _ => None,
         }
     }
+
+    /// The command it answers, if it answers one.
+    #[must_use]
+    pub const fn answers(&self) -> Option<&MessageId> {
+        match self {
+            Self::Inferred { command, .. }
+            | Self::InferenceFailed { command, .. }
+            | Self::ToolReturned { command, .. } => Some(command),
+            _ => None,
+        }
+    }
 }
 
 /// Bounds of the service, whatever the settings say.

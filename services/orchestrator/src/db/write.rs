@@ -118,13 +118,22 @@ async fn conversations(
 async fn erase(tx: &TenantRef<'_>, plan: &Plan) -> Result<(), Error> {
     let ids: Vec<String> = plan.erased.iter().map(ToString::to_string).collect();
     for list in InList::chunks(&ids, 2) {
+        let values = || std::iter::once(uuid(tx.org().0)).chain(list.values.clone());
+        // What waits to be answered or confirmed goes with it, or it would be due for ever.
+        let outbox = "SELECT id FROM outbox WHERE org_id = $1 AND conversation_id IN";
+        for waiting in ["outbox_keeper WHERE", "dispatch WHERE kind = 'message' AND"] {
+            let sql = format!(
+                "DELETE FROM {waiting} org_id = $1 AND id IN ({outbox} {})",
+                list.text
+            );
+            tx.execute(&sql, values().collect()).await?;
+        }
         for table in ["journal", "snapshot", "outbox"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE org_id = $1 AND conversation_id IN {}",
                 list.text
             );
-            let values = std::iter::once(uuid(tx.org().0)).chain(list.values.clone());
-            tx.execute(&sql, values.collect()).await?;
+            tx.execute(&sql, values().collect()).await?;
         }
     }
     Ok(())
