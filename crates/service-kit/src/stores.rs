@@ -94,17 +94,11 @@ impl Stores {
     pub(crate) async fn close(&self) {
         let open = std::mem::take(&mut *self.open.lock());
         for (store, _) in open {
-            let service = store.service();
-            if let Err(why) = close(&store).await {
-                tracing::warn!(service, why, "a store did not close in good order");
+            let closed = tokio::time::timeout(CLOSING, store.close()).await;
+            if closed.is_err() {
+                let service = store.service();
+                tracing::warn!(service, "a store is still in use and was left open");
             }
         }
-    }
-}
-
-async fn close(store: &Store) -> Result<(), String> {
-    match tokio::time::timeout(CLOSING, store.close()).await {
-        Ok(closed) => closed.map_err(|error| error.to_string()),
-        Err(_) => Err("it is still in use and was left open".to_owned()),
     }
 }

@@ -1,24 +1,66 @@
 //! Opening the databases, with the settings everything else relies on.
 
+mod address;
 mod postgres;
 pub(crate) mod roles;
 mod sqlite;
 
 use std::path::PathBuf;
 
-use sea_orm::DatabaseConnection;
-
-use crate::{StoreConfig, StoreError, StoreUrl};
+use crate::postgres::PgPool;
+use crate::session::{Reach, Session};
+use crate::sqlite::SqlitePool;
+use crate::{StoreConfig, StoreError, StoreKind, StoreUrl};
 
 pub(crate) use roles::Roles;
 
-/// Prepared statements kept per connection.
+/// Prepared statements kept per connection of `SQLite`.
 const STATEMENTS: usize = 256;
+
+/// Connections of one kind.
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Pool {
+    /// Which database it is.
+    pub(crate) const fn kind(&self) -> StoreKind {
+        match self {
+            Self::Sqlite(_) => StoreKind::Sqlite,
+            Self::Postgres(_) => StoreKind::Postgres,
+        }
+    }
+
+    /// Waits for a connection; the transaction on it is begun by its first statement.
+    pub(crate) async fn session(&self, reach: Reach) -> Result<Session, StoreError> {
+        Ok(match self {
+            Self::Sqlite(pool) => Session::Sqlite(pool.session(reach).await?),
+            Self::Postgres(pool) => Session::Postgres(pool.session().await?),
+        })
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(pool) => pool.lease().await.map(drop),
+            Self::Postgres(pool) => pool.ping().await,
+        }
+    }
+
+    /// Closes all connections once they are free.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close(),
+        }
+    }
+}
 
 /// The databases behind a store.
 pub(crate) struct Pools {
-    pub(crate) write: DatabaseConnection,
-    pub(crate) read: DatabaseConnection,
+    pub(crate) write: Pool,
+    pub(crate) read: Pool,
     /// Who is who; on `PostgreSQL` alone.
     pub(crate) roles: Option<Roles>,
     /// The file, where there is one.

@@ -1,6 +1,41 @@
 //! What can go wrong, sorted by what the caller can do about it.
 
-use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+mod codes;
+
+use std::fmt;
+use std::sync::Arc;
+
+type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// What the database, or its client, said.
+#[derive(Clone, Debug)]
+pub struct DatabaseError(Cause);
+
+impl DatabaseError {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        let cause: Box<dyn std::error::Error + Send + Sync> = reason.into().into();
+        Self(cause.into())
+    }
+
+    pub(crate) fn of(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+/// With its causes: tokio-postgres says no more than "db error" itself.
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for DatabaseError {}
 
 /// Why the store could not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -16,6 +51,14 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The address of a `PostgreSQL` cannot be used.
+    #[error("store address `{url}`: {reason}")]
+    PostgresUrl {
+        /// The address, without a password.
+        url: String,
+        /// What is wrong with it, without the address.
+        reason: String,
+    },
     /// The folder for the database files cannot be made.
     #[error("store folder `{folder}`: {reason}; make it writable or name another one")]
     Folder {
@@ -26,27 +69,26 @@ pub enum StoreError {
     },
     /// The database is there but somebody else holds what is needed. Try again.
     #[error("the database is busy: {0}")]
-    Busy(#[source] DbErr),
+    Busy(#[source] DatabaseError),
     /// The database cannot be reached, or the connection broke. Try again.
     #[error("the database cannot be reached: {0}")]
-    Unavailable(#[source] DbErr),
+    Unavailable(#[source] DatabaseError),
     /// No room is left where the database lives. Trying again helps once somebody has made room.
     #[error("the disk of the database is full; make room: {0}")]
-    DiskFull(#[source] DbErr),
+    DiskFull(#[source] DatabaseError),
     /// A unique, foreign or check constraint refused the row.
     #[error("the database refused the row: {0}")]
-    Constraint(#[source] DbErr),
+    Constraint(#[source] DatabaseError),
     /// The database refused the statement.
     #[error("the database refused a statement: {0}")]
-    Refused(#[source] DbErr),
+    Refused(#[source] DatabaseError),
     /// A column is missing, is null, or holds another type.
-    #[error("column `{column}` cannot be read: {error}")]
+    #[error("column `{column}` cannot be read: {reason}")]
     Column {
         /// The column.
         column: String,
         /// What was wrong.
-        #[source]
-        error: DbErr,
+        reason: String,
     },
     /// A statement that does not keep to the organisation it runs under: a programming error.
     #[error("a statement does not keep to its organisation: {reason}: {sql}")]
@@ -82,7 +124,7 @@ pub enum StoreError {
         app: String,
         /// What the database said.
         #[source]
-        error: DbErr,
+        error: DatabaseError,
     },
     /// The tables are not up to date, and this program has no address of a role that may change
     /// that.
@@ -193,6 +235,17 @@ pub enum StoreError {
         /// How often it was tried.
         tries: usize,
     },
+    /// Rows that had to be changed were not: somebody else was there first. Nothing was committed;
+    /// read again and try again.
+    #[error(
+        "{changed} of {expected} rows were changed: somebody else changed the others meanwhile"
+    )]
+    Overtaken {
+        /// How many had to be changed.
+        expected: u64,
+        /// How many were.
+        changed: u64,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -203,147 +256,13 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Busy(_) | Self::Unavailable(_) | Self::DiskFull(_) | Self::Contended { .. } => {
-                true
-            }
+            Self::Busy(_)
+            | Self::Unavailable(_)
+            | Self::DiskFull(_)
+            | Self::Contended { .. }
+            | Self::Overtaken { .. } => true,
             Self::Migration { error, .. } => error.is_transient(),
             _ => false,
         }
-    }
-}
-
-impl From<DbErr> for StoreError {
-    fn from(error: DbErr) -> Self {
-        let source = match &error {
-            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => return Self::Busy(error),
-            DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => return Self::Closed,
-            DbErr::Conn(RuntimeErr::SqlxError(source))
-            | DbErr::Exec(RuntimeErr::SqlxError(source))
-            | DbErr::Query(RuntimeErr::SqlxError(source)) => source,
-            _ => return Self::Refused(error),
-        };
-        match class_of(source) {
-            Class::Busy => Self::Busy(error),
-            Class::Unavailable => Self::Unavailable(error),
-            Class::DiskFull => Self::DiskFull(error),
-            Class::Constraint => Self::Constraint(error),
-            Class::Refused => Self::Refused(error),
-            Class::Closed => Self::Closed,
-        }
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::from(DbErr::Conn(RuntimeErr::SqlxError(error.into())))
-    }
-}
-
-enum Class {
-    Busy,
-    Unavailable,
-    DiskFull,
-    Constraint,
-    Refused,
-    Closed,
-}
-
-fn class_of(error: &sqlx::Error) -> Class {
-    match error {
-        sqlx::Error::PoolTimedOut => Class::Busy,
-        sqlx::Error::PoolClosed => Class::Closed,
-        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-            Class::DiskFull
-        }
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => Class::Unavailable,
-        sqlx::Error::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            match error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
-                Some(_) => class_of_sqlite(&code),
-                None => class_of_postgres(&code),
-            }
-        }
-        _ => Class::Refused,
-    }
-}
-
-/// Result codes of `SQLite` (<https://sqlite.org/rescode.html>); the low byte is the primary one.
-fn class_of_sqlite(code: &str) -> Class {
-    match code.parse::<u32>().map(|code| code & 0xff) {
-        Ok(5 | 6) => Class::Busy,
-        Ok(13) => Class::DiskFull,
-        // I/O error and cannot open: the file system's trouble, which can pass.
-        Ok(10 | 14) => Class::Unavailable,
-        Ok(19) => Class::Constraint,
-        _ => Class::Refused,
-    }
-}
-
-/// SQLSTATE codes of `PostgreSQL` (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-fn class_of_postgres(code: &str) -> Class {
-    match code {
-        // serialization failure, deadlock, lock not available, too many connections
-        "40001" | "40P01" | "55P03" | "53300" => Class::Busy,
-        "53100" => Class::DiskFull,
-        // shutdown, crash, starting up; idle transaction ended; its database dropped
-        "57P01" | "57P02" | "57P03" | "25P03" => Class::Unavailable,
-        _ if code.starts_with("08") => Class::Unavailable,
-        _ if code.starts_with("23") => Class::Constraint,
-        _ => Class::Refused,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(class: &Class) -> &'static str {
-        match class {
-            Class::Busy => "busy",
-            Class::Unavailable => "unavailable",
-            Class::DiskFull => "full",
-            Class::Constraint => "constraint",
-            Class::Refused => "refused",
-            Class::Closed => "closed",
-        }
-    }
-
-    #[test]
-    fn codes_are_sorted_by_what_helps() {
-        let sqlite = [
-            ("5", "busy"),
-            ("517", "busy"),
-            ("13", "full"),
-            ("778", "unavailable"),
-        ];
-        for (code, class) in sqlite
-            .into_iter()
-            .chain([("2067", "constraint"), ("1", "refused")])
-        {
-            assert_eq!(name(&class_of_sqlite(code)), class, "{code}");
-        }
-        let postgres = [
-            ("40P01", "busy"),
-            ("08006", "unavailable"),
-            ("53100", "full"),
-        ];
-        for (code, class) in postgres
-            .into_iter()
-            .chain([("23505", "constraint"), ("42P01", "refused")])
-        {
-            assert_eq!(name(&class_of_postgres(code)), class, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_full_disk_is_named_and_may_be_tried_again() {
-        let full = sqlx::Error::Io(std::io::ErrorKind::StorageFull.into());
-        let error = StoreError::from(full);
-        assert!(matches!(error, StoreError::DiskFull(_)) && error.is_transient());
-        assert!(error.to_string().contains("make room"));
     }
 }

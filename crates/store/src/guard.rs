@@ -15,10 +15,9 @@ mod writes;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::session::Rows;
+use crate::{StoreError, Value};
 use nexus_contracts::OrgId;
-use sea_orm::Value;
-
-use crate::StoreError;
 use shape::{LOOSE, Shape};
 
 /// Most texts remembered. There are a few hundred; more means that values are written into texts.
@@ -56,37 +55,21 @@ impl Guard {
         sql: &str,
         values: &[Value],
     ) -> Result<bool, StoreError> {
-        let shape = self.shape(sql);
-        let refused = |reason| {
-            let sql = sql.chars().take(SHOWN).collect();
-            Err(StoreError::NotTenants { sql, reason })
-        };
-        let shape = match shape.as_ref() {
-            Ok(shape) => shape,
-            Err(reason) => return refused(reason),
-        };
-        let Some(org) = org else {
-            return match (shape.touches, shape.fault) {
-                (false, _) => Ok(false),
-                (true, Some(reason)) if reason != LOOSE => refused(reason),
-                (true, _) => refused("it names a table of organisations; use `tenant`"),
-            };
-        };
-        if let Some(reason) = shape.fault {
-            return refused(reason);
+        verify(self.shape(sql).as_ref(), org, sql, values)
+    }
+
+    /// The same of a text for one row, and of every row.
+    pub(crate) fn check_rows(
+        &self,
+        org: Option<&str>,
+        sql: &str,
+        rows: &Rows,
+    ) -> Result<bool, StoreError> {
+        let (shape, mut adds) = (self.shape(sql), false);
+        for values in rows.values.chunks(rows.columns) {
+            adds |= verify(shape.as_ref(), org, sql, values)?;
         }
-        let is_ours = |value: &Value| matches!(value, Value::String(Some(text)) if text == org);
-        if !shape
-            .bound
-            .iter()
-            .all(|at| values.get(*at).is_some_and(is_ours))
-        {
-            return refused("it binds another organisation's id");
-        }
-        if !values.iter().any(is_ours) {
-            return refused("it does not bind the organisation's id");
-        }
-        Ok(shape.touches && shape.inserts)
+        Ok(adds)
     }
 
     fn shape(&self, sql: &str) -> Known {
@@ -118,4 +101,43 @@ impl Guard {
             listed.extend(orgs);
         }
     }
+}
+
+/// Whether values are what a statement of this shape demands. Gives whether it adds rows.
+fn verify(
+    shape: &Result<Shape, &'static str>,
+    org: Option<&str>,
+    sql: &str,
+    values: &[Value],
+) -> Result<bool, StoreError> {
+    let refused = |reason| {
+        let sql = sql.chars().take(SHOWN).collect();
+        Err(StoreError::NotTenants { sql, reason })
+    };
+    let shape = match shape {
+        Ok(shape) => shape,
+        Err(reason) => return refused(reason),
+    };
+    let Some(org) = org else {
+        return match (shape.touches, shape.fault) {
+            (false, _) => Ok(false),
+            (true, Some(reason)) if reason != LOOSE => refused(reason),
+            (true, _) => refused("it names a table of organisations; use `tenant`"),
+        };
+    };
+    if let Some(reason) = shape.fault {
+        return refused(reason);
+    }
+    let is_ours = |value: &Value| matches!(value, Value::Text(Some(text)) if text == org);
+    if !shape
+        .bound
+        .iter()
+        .all(|at| values.get(*at).is_some_and(is_ours))
+    {
+        return refused("it binds another organisation's id");
+    }
+    if !values.iter().any(is_ours) {
+        return refused("it does not bind the organisation's id");
+    }
+    Ok(shape.touches && shape.inserts)
 }

@@ -33,11 +33,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_contracts::{MessageId, OrgId, Timestamp};
-use sea_orm::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::{Migration, Store, StoreError};
+use crate::{Migration, Store, StoreError, Value};
 use batch::{Ask, Key, Reply, Request};
 
 /// What may happen when a claim ends without a result.

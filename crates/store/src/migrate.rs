@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{DatabaseConnection, TransactionOptions, Value};
-
-use crate::connect::{Roles, roles::quoted, schema};
+use crate::connect::{Pool, Roles, roles::quoted, schema};
+use crate::postgres::PgPool;
 use crate::protect;
 use crate::schema::{Migration, Schema};
-use crate::session::Session;
-use crate::{StoreError, StoreKind};
+use crate::session::{Reach, Session};
+use crate::{StoreError, StoreKind, Value};
 
 /// What was applied, and which organisations there are. Exempt from tenancy.
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS nexus_migration (
@@ -31,9 +30,7 @@ pub(crate) struct Target<'a> {
     /// Who serves and who migrates, on `PostgreSQL`.
     pub(crate) roles: Option<&'a Roles>,
     /// What the service writes through.
-    pub(crate) write: &'a DatabaseConnection,
-    /// How transactions on it begin.
-    pub(crate) options: TransactionOptions,
+    pub(crate) write: &'a Pool,
     /// Tables exempt from tenancy, of all sets.
     pub(crate) exempt: &'a HashSet<&'static str>,
 }
@@ -48,42 +45,42 @@ impl Target<'_> {
     ) -> Result<HashSet<String>, StoreError> {
         check_numbers(self.service, set, wanted.migrations)?;
         let Some(roles) = self.roles else {
-            let session = Session::begin(self.write, TransactionOptions { ..self.options }).await?;
-            let is_new = protect::lists_nobody(&session).await?;
-            self.apply(&session, set, wanted.migrations).await?;
-            let tables = protect::tenants_of_sqlite(&session, self.exempt).await?;
+            let mut session = self.write.session(Reach::Any).await?;
+            let is_new = protect::lists_nobody(&mut session).await?;
+            self.apply(&mut session, set, wanted.migrations).await?;
+            let tables = protect::tenants_of_sqlite(&mut session, self.exempt).await?;
             if is_new {
-                protect::list(&session, &tables).await?;
+                protect::list(&mut session, &tables).await?;
             }
-            session.commit().await?;
+            session.commit(Vec::new()).await?;
             return Ok(tables);
         };
         if let Some(owner) = &roles.owner {
-            let pool = owner.connect().await?;
+            let pool = owner.connect()?;
             let migrated = self
                 .run_as_owner(&pool, roles, set, wanted.migrations)
                 .await;
-            pool.close().await?;
+            pool.close();
             migrated?;
         }
         // As the role that serves: what it finds is what counts.
-        let session = Session::begin(self.write, TransactionOptions { ..self.options }).await?;
+        let mut session = self.write.session(Reach::Any).await?;
         let schema = schema(self.service);
         if roles.owner.is_none() {
-            self.check_complete(&session, set, wanted.migrations)
+            self.check_complete(&mut session, set, wanted.migrations)
                 .await?;
         }
-        protect::verify(&session, &schema, self.exempt).await
+        protect::verify(&mut session, &schema, self.exempt).await
     }
 
     async fn run_as_owner(
         &self,
-        pool: &DatabaseConnection,
+        pool: &PgPool,
         roles: &Roles,
         set: &'static str,
         migrations: &'static [Migration],
     ) -> Result<(), StoreError> {
-        let session = Session::begin(pool, TransactionOptions::default()).await?;
+        let mut session = Session::Postgres(pool.session().await?);
         let lock = "SELECT pg_advisory_xact_lock($1)";
         session.query(lock, vec![Value::from(LOCK)]).await?;
         let schema = schema(self.service);
@@ -98,14 +95,14 @@ impl Target<'_> {
                 .script(&format!("CREATE SCHEMA {}", quoted(&schema)))
                 .await?;
         }
-        self.apply(&session, set, migrations).await?;
-        protect::protect(&session, &schema, &roles.app, self.exempt).await?;
-        session.commit().await
+        self.apply(&mut session, set, migrations).await?;
+        protect::protect(&mut session, &schema, &roles.app, self.exempt).await?;
+        session.commit(Vec::new()).await
     }
 
     async fn apply(
         &self,
-        session: &Session,
+        session: &mut Session,
         set: &'static str,
         migrations: &'static [Migration],
     ) -> Result<(), StoreError> {
@@ -124,7 +121,7 @@ impl Target<'_> {
     /// Somebody else migrates: everything must have been applied.
     async fn check_complete(
         &self,
-        session: &Session,
+        session: &mut Session,
         set: &'static str,
         migrations: &'static [Migration],
     ) -> Result<(), StoreError> {
@@ -161,7 +158,7 @@ fn check_numbers(
 }
 
 /// Version and hash of what was applied, in order.
-async fn applied(session: &Session, set: &str) -> Result<Vec<(u32, String)>, StoreError> {
+async fn applied(session: &mut Session, set: &str) -> Result<Vec<(u32, String)>, StoreError> {
     let sql = "SELECT version, hash FROM nexus_migration WHERE set_name = $1 ORDER BY version";
     let rows = session.query(sql, vec![Value::from(set)]).await?;
     rows.iter()
@@ -205,7 +202,7 @@ fn check_applied(
 }
 
 async fn apply(
-    session: &Session,
+    session: &mut Session,
     target: &Target<'_>,
     set: &'static str,
     migration: &Migration,

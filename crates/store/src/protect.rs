@@ -2,11 +2,9 @@
 
 use std::collections::HashSet;
 
-use sea_orm::Value;
-
-use crate::StoreError;
 use crate::connect::roles::quoted;
 use crate::session::{Row, Session};
+use crate::{StoreError, Value};
 
 /// The one policy of a table.
 const POLICY: &str = "nexus_tenant";
@@ -105,7 +103,7 @@ impl Table {
 }
 
 async fn tables(
-    session: &Session,
+    session: &mut Session,
     schema: &str,
     app: &str,
     exempt: &HashSet<&'static str>,
@@ -117,7 +115,7 @@ async fn tables(
 
 /// As the owner: protects every table of organisations, and lets the role that serves use them all.
 pub(crate) async fn protect(
-    session: &Session,
+    session: &mut Session,
     schema: &str,
     app: &str,
     exempt: &HashSet<&'static str>,
@@ -163,7 +161,7 @@ pub(crate) async fn protect(
 /// As the owner, before it changes what is there: rows that are protected are hidden from it too, and
 /// a migration would find none of them. Nobody else sees more, and [`protect`] closes this again
 /// before the transaction ends.
-pub(crate) async fn open_to_owner(session: &Session, schema: &str) -> Result<(), StoreError> {
+pub(crate) async fn open_to_owner(session: &mut Session, schema: &str) -> Result<(), StoreError> {
     let sql = "SELECT c.relname::text AS name FROM pg_class c \
                JOIN pg_namespace n ON n.oid = c.relnamespace \
                WHERE n.nspname = $1 AND c.relforcerowsecurity";
@@ -179,7 +177,7 @@ pub(crate) async fn open_to_owner(session: &Session, schema: &str) -> Result<(),
 /// As the role that serves: refuses to begin where row-level security would not bind it, or is not
 /// there. Gives the tables of organisations.
 pub(crate) async fn verify(
-    session: &Session,
+    session: &mut Session,
     schema: &str,
     exempt: &HashSet<&'static str>,
 ) -> Result<HashSet<String>, StoreError> {
@@ -211,7 +209,7 @@ pub(crate) async fn verify(
 
 /// The tables of organisations of an `SQLite` file, where nothing but the store protects them.
 pub(crate) async fn tenants_of_sqlite(
-    session: &Session,
+    session: &mut Session,
     exempt: &HashSet<&'static str>,
 ) -> Result<HashSet<String>, StoreError> {
     let sql = "SELECT m.name AS name FROM sqlite_schema m JOIN pragma_table_info(m.name) c \
@@ -228,13 +226,16 @@ pub(crate) async fn tenants_of_sqlite(
 }
 
 /// Whether an `SQLite` file was made before organisations were listed.
-pub(crate) async fn lists_nobody(session: &Session) -> Result<bool, StoreError> {
+pub(crate) async fn lists_nobody(session: &mut Session) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'nexus_organisation'";
     Ok(session.query(sql, Vec::new()).await?.is_empty())
 }
 
 /// Lists the organisations that have rows in these tables.
-pub(crate) async fn list(session: &Session, tables: &HashSet<String>) -> Result<(), StoreError> {
+pub(crate) async fn list(
+    session: &mut Session,
+    tables: &HashSet<String>,
+) -> Result<(), StoreError> {
     for table in tables {
         session.script(&listing(&quoted(table))).await?;
     }

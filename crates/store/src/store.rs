@@ -3,19 +3,15 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nexus_contracts::OrgId;
-use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions};
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-
-use crate::connect::{self, Pools};
+use crate::connect::{self, Pool, Pools};
 use crate::guard::Guard;
 use crate::migrate::Target;
 use crate::schema::Schema;
-use crate::session::Session;
+use crate::session::Reach;
 use crate::tx::{SharedTx, TenantTx, Tx};
 use crate::upkeep::Upkeep;
-use crate::{StoreConfig, StoreError, StoreUrl};
+use crate::{Durability, StoreConfig, StoreError};
+use nexus_contracts::OrgId;
 
 /// Which database a store is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +31,13 @@ pub struct Store {
 struct Inner {
     service: &'static str,
     kind: StoreKind,
+    durability: Durability,
     pools: Pools,
     guard: Arc<Guard>,
     /// Of a file.
     upkeep: Option<Arc<Upkeep>>,
     /// Tables exempt from tenancy, of all sets so far.
     exempt: Mutex<HashSet<&'static str>>,
-    /// Transactions that are being begun. See [`Store::begin_on`].
-    beginning: Mutex<JoinSet<()>>,
 }
 
 /// The set of a service's own migrations.
@@ -60,23 +55,23 @@ impl Store {
         schema: impl Into<Schema>,
     ) -> Result<Self, StoreError> {
         let pools = connect::open(config, service).await?;
-        let kind = match &config.url {
-            StoreUrl::Postgres(_) => StoreKind::Postgres,
-            StoreUrl::Folder(_) | StoreUrl::Memory => StoreKind::Sqlite,
+        let kind = pools.write.kind();
+        let upkeep = match (&pools.write, &pools.read, pools.file.as_deref()) {
+            (Pool::Sqlite(writer), Pool::Sqlite(reader), Some(file)) => {
+                let pools = (writer.clone(), reader.clone());
+                Some(Arc::new(Upkeep::start(file, config.durability, pools)))
+            }
+            _ => None,
         };
-        let upkeep = pools.file.as_deref().map(|file| {
-            let writer = pools.write.get_sqlite_connection_pool();
-            Arc::new(Upkeep::start(file, config.durability, writer))
-        });
         let store = Self {
             inner: Arc::new(Inner {
                 service,
                 kind,
+                durability: config.durability,
                 guard: Arc::default(),
                 upkeep,
                 pools,
                 exempt: Mutex::default(),
-                beginning: Mutex::default(),
             }),
         };
         store.migrate(OWN, schema).await?;
@@ -104,7 +99,6 @@ impl Store {
             kind: inner.kind,
             roles: inner.pools.roles.as_ref(),
             write: &inner.pools.write,
-            options: self.options(&inner.pools.write),
             exempt: &exempt,
         };
         let tenants = target.run(set, schema).await?;
@@ -118,19 +112,25 @@ impl Store {
         self.inner.kind
     }
 
+    /// How much of what it commits survives which end.
+    pub(crate) fn durability(&self) -> Durability {
+        self.inner.durability
+    }
+
     /// The service whose store this is.
     #[must_use]
     pub fn service(&self) -> &'static str {
         self.inner.service
     }
 
-    /// Begins a transaction that writes, under an organisation. `SQLite` has one at a time.
+    /// Begins a transaction that writes, under an organisation. `SQLite` has one at a time. The
+    /// database hears of it with the first statement.
     ///
     /// # Errors
-    /// When the database is busy for half a minute or cannot be reached.
+    /// When no connection is free for half a minute (`PostgreSQL`: 5 s), or none can be made.
     pub async fn begin(&self, org: OrgId) -> Result<TenantTx, StoreError> {
         Ok(TenantTx::new(
-            self.begin_on(&self.inner.pools.write).await?,
+            self.begin_on(&self.inner.pools.write, Reach::Any).await?,
             org,
         ))
     }
@@ -142,7 +142,7 @@ impl Store {
     /// As [`Store::begin`].
     pub async fn read(&self, org: OrgId) -> Result<TenantTx, StoreError> {
         Ok(TenantTx::new(
-            self.begin_on(&self.inner.pools.read).await?,
+            self.begin_on(&self.inner.pools.read, Reach::Any).await?,
             org,
         ))
     }
@@ -152,7 +152,21 @@ impl Store {
     /// # Errors
     /// As [`Store::begin`].
     pub async fn begin_shared(&self) -> Result<SharedTx, StoreError> {
-        Ok(SharedTx::new(self.begin_on(&self.inner.pools.write).await?))
+        Ok(SharedTx::new(
+            self.begin_on(&self.inner.pools.write, Reach::Any).await?,
+        ))
+    }
+
+    /// As [`Store::begin_shared`], where each statement is about few rows that are found by their
+    /// keys. A few of those are run by `SQLite` where they are asked: a thread for blocking work
+    /// would take longer to wake than they take. (Not where commits wait for the disk.)
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
+    pub async fn begin_brief(&self) -> Result<SharedTx, StoreError> {
+        Ok(SharedTx::new(
+            self.begin_on(&self.inner.pools.write, Reach::Few).await?,
+        ))
     }
 
     /// Begins a transaction that only reads, for many organisations.
@@ -160,7 +174,9 @@ impl Store {
     /// # Errors
     /// As [`Store::begin`].
     pub async fn read_shared(&self) -> Result<SharedTx, StoreError> {
-        Ok(SharedTx::new(self.begin_on(&self.inner.pools.read).await?))
+        Ok(SharedTx::new(
+            self.begin_on(&self.inner.pools.read, Reach::Any).await?,
+        ))
     }
 
     /// Every organisation that has ever had a row here: what maintenance over all of them goes
@@ -197,51 +213,17 @@ impl Store {
     }
 
     /// Closes all connections once they are free. Whoever asks later gets [`StoreError::Closed`].
-    ///
-    /// # Errors
-    /// When a connection does not close in good order.
-    pub async fn close(&self) -> Result<(), StoreError> {
-        self.inner.pools.read.close_by_ref().await?;
-        Ok(self.inner.pools.write.close_by_ref().await?)
+    pub async fn close(&self) {
+        self.inner.pools.read.close().await;
+        self.inner.pools.write.close().await;
     }
 
-    /// Begins in a task of the store's own, which nobody cancels.
-    ///
-    /// sqlx 0.9 notes that a connection is inside a transaction only after `PostgreSQL` has answered
-    /// `BEGIN`. A caller that gives up before that leaves the connection inside one that nobody
-    /// ends, and the pool hands it on (sqlx issue 4393).
-    async fn begin_on(&self, pool: &DatabaseConnection) -> Result<Tx, StoreError> {
-        let (begun, result) = oneshot::channel();
-        let (pool, options) = (pool.clone(), self.options(pool));
-        let begin = async move {
-            // With the caller gone the transaction is dropped here, which rolls it back.
-            let _ = begun.send(Session::begin(&pool, options).await);
-        };
-        {
-            let mut tasks = self
-                .inner
-                .beginning
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            while tasks.try_join_next().is_some() {}
-            tasks.spawn(begin);
-        }
-        let session = result.await.map_err(|_gone| StoreError::Closed)??;
-        let inner = &self.inner;
+    async fn begin_on(&self, pool: &Pool, reach: Reach) -> Result<Tx, StoreError> {
+        let (session, inner) = (pool.session(reach).await?, &self.inner);
         Ok(Tx::new(
             session,
             Arc::clone(&inner.guard),
             inner.upkeep.clone(),
         ))
-    }
-
-    fn options(&self, pool: &DatabaseConnection) -> TransactionOptions {
-        let writes = std::ptr::eq(pool, &raw const self.inner.pools.write);
-        let immediate = writes && pool.get_database_backend() == DbBackend::Sqlite;
-        TransactionOptions {
-            // Taken at once, so that two writers wait for each other instead of failing later.
-            sqlite_transaction_mode: immediate.then_some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        }
     }
 }

@@ -62,7 +62,7 @@ async fn an_old_store(config: &StoreConfig) -> Result<Old> {
         tx.execute(sql, values).await?;
     }
     tx.commit().await?;
-    store.close().await?;
+    store.close().await;
     Ok(old)
 }
 

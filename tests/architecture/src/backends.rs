@@ -21,14 +21,15 @@ const DOORS: &[(&str, &[&str])] = &[
         "rusqlite",
         &[
             "nexus-bus",
+            "nexus-store",
             "nexus-bench",
             "nexus-chaos",
             "nexus-crash-tests",
             "nexus-e2e",
         ],
     ),
-    ("sea-orm", &["nexus-store"]),
-    ("sqlx", &["nexus-store"]),
+    ("tokio-postgres", &["nexus-store"]),
+    ("deadpool-postgres", &["nexus-store"]),
 ];
 
 /// No service depends on another, and only what is above all of them depends on services.

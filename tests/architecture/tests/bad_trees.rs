@@ -131,7 +131,13 @@ fn a_crate_below_that_depends_on_a_service() -> Result<()> {
 
 #[test]
 fn a_second_door_to_a_backend() -> Result<()> {
-    for library in ["redis", "async-nats", "rusqlite", "sea-orm", "sqlx"] {
+    for library in [
+        "redis",
+        "async-nats",
+        "rusqlite",
+        "tokio-postgres",
+        "deadpool-postgres",
+    ] {
         let tree = Good::new()?;
         tree.package(
             "services/recorder",

@@ -115,7 +115,7 @@ pub async fn folded(deployment: &Deployment, history: &mut History) -> Result<()
     let config = StoreConfig::new(url.parse()?);
     let store = Store::open(&config, nexus_orchestrator::NAME, SCHEMA).await?;
     let verified = verify(&store).await?;
-    store.close().await?;
+    store.close().await;
     let wrong = verified.wrong.into_iter();
     history
         .misfolded

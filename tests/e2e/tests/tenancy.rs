@@ -217,7 +217,7 @@ async fn past_the_store(
 fn literal(name: &str, value: &Value) -> String {
     match (name, value) {
         ("org_id", _) => format!("'{OURS}'"),
-        (_, Value::BigInt(_)) => "2".to_owned(),
+        (_, Value::Integer(_)) => "2".to_owned(),
         (_, Value::Bytes(_)) => "'\\x00'".to_owned(),
         _ => "'y'".to_owned(),
     }

@@ -1,20 +1,20 @@
 //! One schema a service, reached as a role that row-level security binds.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::DatabaseConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor};
+use deadpool_postgres::{Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime};
 
+use super::address::Address;
 use super::roles::{self, Found};
-use super::{Pools, STATEMENTS, schema};
+use super::{Pool, Pools, schema};
+use crate::error::DatabaseError;
+use crate::postgres::PgPool;
 use crate::{Durability, StoreConfig, StoreError, StoreUrl};
 
 /// Connections of one service that write.
-const WRITERS: u32 = 6;
+const WRITERS: usize = 6;
 /// Connections of one service that only read.
-const READERS: u32 = 4;
+const READERS: usize = 4;
 /// How long to wait for a connection to a server, or for the server to come up.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A transaction that does nothing for so long is ended by the server, which frees its locks.
@@ -25,46 +25,51 @@ pub(super) async fn open(
     config: &StoreConfig,
     service: &str,
 ) -> Result<Pools, StoreError> {
-    let as_url = options(url, service)?;
+    let as_url = address(url, service)?;
     let as_owner = match &config.owner {
-        Some(StoreUrl::Postgres(owner)) => Some(options(owner, service)?),
+        Some(StoreUrl::Postgres(owner)) => Some(address(owner, service)?),
         _ => None,
     };
     let Found { roles, server } = roles::settle(&as_url, as_owner, &schema(service)).await?;
     let mut serving = as_url;
     if roles.assumed {
         // What a connection falls back to with RESET ROLE, too.
-        serving = serving.options([("role", roles.app.as_str())]);
+        serving = serving.set("role", &roles.app);
     }
     if let Some(setting) = server.synchronous_commit(config.durability) {
-        serving = serving.options([("synchronous_commit", setting)]);
+        serving = serving.set("synchronous_commit", setting);
     }
-    let reading = [
-        ("default_transaction_read_only", "on"),
+    let reading = serving
+        .clone()
+        .set("default_transaction_read_only", "on")
         // Every statement of a read transaction sees the same state, as on SQLite.
-        ("default_transaction_isolation", "repeatable read"),
-    ];
-    let readers = pool(READERS).connect_lazy_with(serving.clone().options(reading));
-    let writers = pool(WRITERS).connect_with(serving).await?;
+        .set("default_transaction_isolation", "repeatable read");
+    // Whatever writes finds its rows by keys, and plans are made once. One that was made while a table
+    // was small must not go on reading all there is of an organisation: looking a key up costs nothing
+    // beside that, whatever the server believes.
+    let serving = serving
+        .set("plan_cache_mode", "force_generic_plan")
+        .set("enable_seqscan", "off")
+        .set("cpu_operator_cost", "0");
     Ok(Pools {
-        write: writers.into(),
-        read: readers.into(),
+        write: Pool::Postgres(pool(&serving, WRITERS)?),
+        read: Pool::Postgres(pool(&reading, READERS)?),
         roles: Some(roles),
         file: None,
     })
 }
 
-fn options(url: &str, service: &str) -> Result<PgConnectOptions, StoreError> {
-    Ok(PgConnectOptions::from_str(url)?
-        .application_name(&format!("nexus-{service}"))
-        .statement_cache_capacity(STATEMENTS)
-        .options([
-            ("search_path", schema(service).as_str()),
-            ("idle_in_transaction_session_timeout", IDLE_TRANSACTION),
-            // The roll-back of a connection that had nothing to roll back is not worth a notice.
-            ("client_min_messages", "error"),
-        ])
-        .disable_statement_logging())
+fn address(url: &str, service: &str) -> Result<Address, StoreError> {
+    let mut address = Address::of(url)?
+        .set("search_path", &schema(service))
+        .set("idle_in_transaction_session_timeout", IDLE_TRANSACTION)
+        // The roll-back of a connection that had nothing to roll back is not worth a notice.
+        .set("client_min_messages", "error");
+    address
+        .config
+        .application_name(format!("nexus-{service}"))
+        .connect_timeout(PATIENCE);
+    Ok(address)
 }
 
 /// What the server does on its own.
@@ -93,26 +98,25 @@ impl Server {
 }
 
 /// The one connection that migrates.
-pub(super) async fn open_owner(
-    options: &PgConnectOptions,
-) -> Result<DatabaseConnection, StoreError> {
-    Ok(pool(1).connect_with(options.clone()).await?.into())
+pub(super) fn owners(address: &Address) -> Result<PgPool, StoreError> {
+    pool(address, 1)
 }
 
-fn pool(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .acquire_slow_threshold(PATIENCE)
+fn pool(address: &Address, most: usize) -> Result<PgPool, StoreError> {
+    let Address { config, tls } = address.clone();
+    let recycling = ManagerConfig {
         // A broken connection is found by the statement that needs it, which is tried again; the
-        // test would be a round trip each time.
-        .test_before_acquire(false)
-        // Whatever happened: no connection goes to its next user inside a transaction, which would
-        // also be inside an organisation. One that cannot roll back is thrown away.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                connection.execute(sqlx::AssertSqlSafe("ROLLBACK")).await?;
-                Ok(true)
-            })
-        })
+        // test would be a round trip each time. A transaction that was given up ends itself.
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let pool = deadpool_postgres::Pool::builder(Manager::from_config(config, tls, recycling))
+        .max_size(most)
+        .runtime(Runtime::Tokio1)
+        // Those in use know the statements already.
+        .queue_mode(QueueMode::Lifo)
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(PATIENCE))
+        .build();
+    let pool = pool.map_err(|error| StoreError::Refused(DatabaseError::of(error)))?;
+    Ok(PgPool::new(pool, PATIENCE))
 }

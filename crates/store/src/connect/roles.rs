@@ -3,12 +3,12 @@
 //! Row-level security does not bind a superuser or a role with BYPASSRLS, and the owner of a table
 //! may switch it off.
 
-use sea_orm::DatabaseConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
+use tokio_postgres::{Client, Row};
 
-use super::postgres::{Server, open_owner};
+use super::address::Address;
+use super::postgres::{Server, owners};
 use crate::StoreError;
+use crate::postgres::PgPool;
 
 /// Who serves, and who migrates.
 pub(crate) struct Roles {
@@ -21,12 +21,12 @@ pub(crate) struct Roles {
 }
 
 /// How to connect as the owner of the tables.
-pub(crate) struct Owner(PgConnectOptions);
+pub(crate) struct Owner(Address);
 
 impl Owner {
     /// One connection.
-    pub(crate) async fn connect(&self) -> Result<DatabaseConnection, StoreError> {
-        open_owner(&self.0).await
+    pub(crate) fn connect(&self) -> Result<PgPool, StoreError> {
+        owners(&self.0)
     }
 }
 
@@ -56,31 +56,31 @@ const LOOK: &str = "SELECT r.rolname::text AS name, r.rolsuper AS super, r.rolby
 /// Finds out who serves and who migrates, and makes the role that serves where there is only one
 /// address.
 pub(super) async fn settle(
-    url: &PgConnectOptions,
-    owner: Option<PgConnectOptions>,
+    url: &Address,
+    owner: Option<Address>,
     schema: &str,
 ) -> Result<Found, StoreError> {
-    let mut connection = url.connect().await?;
-    let row = look(&mut connection, schema).await?;
+    let mut connected = url.connect().await?;
+    let connection = &mut connected.client;
+    let row = look(connection, schema).await?;
     let (me, server) = (role(&row)?, server(&row)?);
     let roles = match owner {
         Some(owner) => two(me, owner, schema).await?,
-        None if me.may_migrate => one(me, url.clone(), &mut connection).await?,
+        None if me.may_migrate => one(me, url.clone(), connection).await?,
         None => Roles {
             app: me.name,
             assumed: false,
             owner: None,
         },
     };
-    connection.close().await?;
     Ok(Found { roles, server })
 }
 
-async fn look(connection: &mut PgConnection, schema: &str) -> Result<PgRow, StoreError> {
-    Ok(sqlx::query(LOOK).bind(schema).fetch_one(connection).await?)
+async fn look(connection: &Client, schema: &str) -> Result<Row, StoreError> {
+    Ok(connection.query_one(LOOK, &[&schema]).await?)
 }
 
-fn role(row: &PgRow) -> Result<Role, StoreError> {
+fn role(row: &Row) -> Result<Role, StoreError> {
     let name: String = row.try_get("name")?;
     let privileged = |what| {
         Err(StoreError::Privileged {
@@ -101,7 +101,7 @@ fn role(row: &PgRow) -> Result<Role, StoreError> {
     })
 }
 
-fn server(row: &PgRow) -> Result<Server, StoreError> {
+fn server(row: &Row) -> Result<Server, StoreError> {
     Ok(Server {
         synchronous_commit: row.try_get("synchronous_commit")?,
         fsync: row.try_get("fsync")?,
@@ -109,10 +109,9 @@ fn server(row: &PgRow) -> Result<Server, StoreError> {
 }
 
 /// Two addresses: one role serves, the other one migrates.
-async fn two(me: Role, owner: PgConnectOptions, schema: &str) -> Result<Roles, StoreError> {
-    let mut connection = owner.connect().await?;
-    let theirs = role(&look(&mut connection, schema).await?)?;
-    connection.close().await?;
+async fn two(me: Role, owner: Address, schema: &str) -> Result<Roles, StoreError> {
+    let connected = owner.connect().await?;
+    let theirs = role(&look(&connected.client, schema).await?)?;
     if me.owns || me.name == theirs.name {
         return Err(StoreError::Privileged {
             role: me.name,
@@ -128,11 +127,7 @@ async fn two(me: Role, owner: PgConnectOptions, schema: &str) -> Result<Roles, S
 
 /// One address, of a role that owns the tables or will: connections take on another role, which is
 /// made here.
-async fn one(
-    me: Role,
-    owner: PgConnectOptions,
-    connection: &mut PgConnection,
-) -> Result<Roles, StoreError> {
+async fn one(me: Role, owner: Address, connection: &mut Client) -> Result<Roles, StoreError> {
     let app = app_of(&me.name);
     let made = make(connection, &me.name, &app).await;
     made.map_err(|error| match error {
@@ -169,23 +164,20 @@ fn app_of(owner: &str) -> String {
 /// Held while the role is made: services start at the same time. Any number nobody else uses.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7959375371420395378)";
 
-async fn make(connection: &mut PgConnection, me: &str, app: &str) -> Result<(), StoreError> {
-    let mut tx = connection.begin().await?;
-    tx.execute(LOCK).await?;
+async fn make(connection: &mut Client, me: &str, app: &str) -> Result<(), StoreError> {
+    let tx = connection.transaction().await?;
+    tx.batch_execute(LOCK).await?;
     let is_member =
         "SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = $1";
-    let found: Option<bool> = sqlx::query_scalar(is_member)
-        .bind(app)
-        .fetch_optional(&mut *tx)
-        .await?;
+    let found = tx.query_opt(is_member, &[&app]).await?;
+    let found: Option<bool> = found.map(|row| row.try_get(0)).transpose()?;
     let (me, app) = (quoted(me), quoted(app));
     if found.is_none() {
-        tx.execute(AssertSqlSafe(format!("CREATE ROLE {app} NOLOGIN")))
+        tx.batch_execute(&format!("CREATE ROLE {app} NOLOGIN"))
             .await?;
     }
     if found != Some(true) {
-        tx.execute(AssertSqlSafe(format!("GRANT {app} TO {me}")))
-            .await?;
+        tx.batch_execute(&format!("GRANT {app} TO {me}")).await?;
     }
     Ok(tx.commit().await?)
 }

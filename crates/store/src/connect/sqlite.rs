@@ -1,34 +1,53 @@
 //! One file a service, with one writer.
 
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::DatabaseConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlitePool};
+use rusqlite::{Connection, OpenFlags};
 use tokio::time::Instant;
 
-use super::{Pools, STATEMENTS};
+use super::{Pool, Pools, STATEMENTS};
+use crate::sqlite::{Manner, SqlitePool};
 use crate::{Durability, StoreError};
 
 /// Readers beside the one writer.
-const READERS: u32 = 4;
+const READERS: usize = 4;
 /// How long to wait for the one writer before the caller hears "busy".
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two tries to open a file that another process is opening.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Pages of the log before it is written back: 80 MB. Writing back more often than this halves the
-/// number of events stored in a second.
-const WAL_PAGES: &str = "20000";
+/// Taken at once, so that two writers wait for each other instead of failing later.
+const BEGIN_WRITING: &str = "BEGIN IMMEDIATE";
+/// Pages kept in memory by each connection, in KiB, negative as SQLite has it.
+const CACHE_KIB: i64 = -32_000;
+const BEGIN_READING: &str = "BEGIN";
+
+const fn writing(durability: Durability) -> Manner {
+    Manner {
+        begin: BEGIN_WRITING,
+        patience: PATIENCE,
+        syncs: matches!(durability, Durability::Always),
+    }
+}
+
+const READING: Manner = Manner {
+    begin: BEGIN_READING,
+    patience: PATIENCE,
+    syncs: false,
+};
 
 pub(super) async fn open_memory() -> Result<Pools, StoreError> {
     // One connection for everything: the database lives inside it.
-    let pool = pool(1).connect_with(options("sqlite::memory:")?).await?;
-    let write = DatabaseConnection::from(pool);
+    let open = || {
+        let connection = Connection::open_in_memory()?;
+        common(&connection)?;
+        Ok(connection)
+    };
+    let write = SqlitePool::new(1, writing(Durability::Os), open);
+    drop(write.lease().await?);
     Ok(Pools {
-        read: write.clone(),
-        write,
+        read: Pool::Sqlite(write.clone()),
+        write: Pool::Sqlite(write),
         roles: None,
         file: None,
     })
@@ -45,69 +64,65 @@ pub(super) async fn open_file(
     };
     std::fs::create_dir_all(folder).map_err(fail)?;
     let path = folder.join(format!("{service}.db"));
-    let file = options("sqlite:")?
-        .filename(&path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(match durability {
-            Durability::Always => SqliteSynchronous::Full,
-            // A commit survives the end of the process without a sync; the end of the machine may
-            // cost the last moment, never the file: its log is synced before it is written back.
-            Durability::Group | Durability::Os => SqliteSynchronous::Normal,
-        })
-        .pragma("wal_autocheckpoint", WAL_PAGES)
-        .pragma("cache_size", "-16000")
-        .pragma("temp_store", "memory")
-        // What is deleted is overwritten where that writes no page that is not written anyway.
-        .pragma("secure_delete", "fast");
+    let file = path.clone();
+    let open = move || open_writer(&file, durability);
+    let write = SqlitePool::new(1, writing(durability), open);
     // The writer first: it makes the file and sets its mode.
-    let write = writer(&file).await?;
-    let readers = pool(READERS).min_connections(0);
-    let read = readers
-        .connect_with(file.pragma("query_only", "on"))
-        .await?;
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = write.lease().await {
+        // Setting the mode of a file that another process opens in the same moment is refused at
+        // once, whatever the busy timeout.
+        if !matches!(error, StoreError::Busy(_)) || Instant::now() >= until {
+            return Err(error);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let file = path.clone();
+    let open = move || {
+        let connection = Connection::open_with_flags(&file, flags())?;
+        common(&connection)?;
+        connection.pragma_update(None, "query_only", "on")?;
+        Ok(connection)
+    };
+    let read = SqlitePool::new(READERS, READING, open);
     Ok(Pools {
-        write: write.into(),
-        read: read.into(),
+        write: Pool::Sqlite(write),
+        read: Pool::Sqlite(read),
         roles: None,
         file: Some(path),
     })
 }
 
-/// Opens the one writer. Setting the mode of a file that another process opens in the same moment
-/// is refused at once, whatever the busy timeout: tried again until that is over.
-async fn writer(file: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match pool(1).connect_with(file.clone()).await {
-            Ok(pool) => return Ok(pool),
-            Err(error) => {
-                let error = StoreError::from(error);
-                if !error.is_transient() || Instant::now() >= until {
-                    return Err(error);
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
+/// Opens the one writer.
+fn open_writer(file: &Path, durability: Durability) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_with_flags(file, flags())?;
+    common(&connection)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    let synchronous = match durability {
+        Durability::Always => "full",
+        // A commit survives the end of the process without a sync; the end of the machine may
+        // cost the last moment, never the file: its log is synced before it is written back.
+        Durability::Group | Durability::Os => "normal",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    // The log is written back beside the commits: see `upkeep`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // What is deleted is overwritten where that writes no page that is not written anyway.
+    connection.pragma_update(None, "secure_delete", "fast")?;
+    Ok(connection)
 }
 
-fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
-    Ok(SqliteConnectOptions::from_str(url)?
-        .busy_timeout(PATIENCE)
-        .statement_cache_capacity(STATEMENTS)
-        .disable_statement_logging())
+/// One caller at a time uses a connection, so it needs no lock of its own.
+fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .min_connections(1)
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        // Waiting for the one writer is normal and not worth a warning.
-        .acquire_slow_threshold(PATIENCE)
-        // A file does not go away between two uses; the test would be a round trip each time.
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
+fn common(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "foreign_keys", "on")?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "memory")
 }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Slot;
 use super::{Claim, Claimed, Completion, rows};
-use crate::{Store, StoreError};
+use crate::{Durability, Store, StoreError};
 
 /// Most calls in one transaction.
 const MOST: usize = 256;
@@ -118,15 +118,19 @@ async fn perform(store: &Store, mut batch: Vec<Request>) -> Vec<Request> {
 async fn attempt(store: &Store, batch: &[Request]) -> Result<Vec<Answer>, StoreError> {
     let keys: BTreeSet<Key> = batch.iter().flat_map(keys).collect();
     for _ in 0..TRIES {
-        let tx = store.begin_shared().await?;
+        let tx = store.begin_brief().await?;
         let mut slots = rows::load(&tx, &keys).await?;
         let answers = batch
             .iter()
             .map(|request| decide(&mut slots, request))
             .collect();
-        if rows::store(&tx, slots).await? {
-            tx.commit().await?;
-            return Ok(answers);
+        if store.durability() != Durability::Always && slots.values().all(Slot::may_run_again) {
+            tx.unsynced().await;
+        }
+        rows::store(&tx, slots).await?;
+        match tx.commit().await {
+            Err(StoreError::Overtaken { .. }) => {}
+            committed => return committed.map(|()| answers),
         }
     }
     Err(StoreError::Contended { tries: TRIES })

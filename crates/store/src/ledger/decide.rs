@@ -50,6 +50,17 @@ impl Slot {
         }
     }
 
+    /// Whether nothing but work is lost when what is written here is: the effect is run again.
+    #[must_use]
+    pub fn may_run_again(&self) -> bool {
+        let class = self.effect.as_ref().map(|effect| effect.class);
+        let lasts = matches!(
+            class,
+            Some(EffectClass::Idempotent | EffectClass::AtMostOnce)
+        );
+        !(self.changed && lasts)
+    }
+
     /// Answers a claim.
     pub fn claim(&mut self, claim: &Claim) -> Claimed {
         let (epoch, attempt) = match &self.effect {

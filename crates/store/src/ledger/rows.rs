@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use nexus_contracts::{OrgId, Timestamp};
-use sea_orm::{DbBackend, Value};
 
 use super::EffectClass;
 use super::batch::Key;
 use super::decide::{Effect, Slot};
 use crate::session::Row;
 use crate::tx::{SharedTx, TenantRef};
-use crate::{InList, StoreError};
+use crate::{InList, StoreError, StoreKind, Value};
 
 const COLUMNS: usize = 11;
 const INSERT: &str = "INSERT INTO effect (org_id, id, class, epoch, attempt, lease_until, \
@@ -61,9 +60,9 @@ async fn load_of(
     ids: &[String],
     slots: &mut BTreeMap<Key, Slot>,
 ) -> Result<(), StoreError> {
-    let lock = match tx.backend() {
-        DbBackend::Postgres => "ORDER BY id COLLATE \"C\" FOR UPDATE",
-        _ => "",
+    let lock = match tx.kind() {
+        StoreKind::Postgres => "ORDER BY id COLLATE \"C\" FOR UPDATE",
+        StoreKind::Sqlite => "",
     };
     let org = tx.org();
     for list in InList::chunks(ids, 2) {
@@ -80,8 +79,9 @@ async fn load_of(
     Ok(())
 }
 
-/// Writes what changed. False: a row appeared or changed meanwhile, and nothing may be committed.
-pub(super) async fn store(tx: &SharedTx, slots: BTreeMap<Key, Slot>) -> Result<bool, StoreError> {
+/// Writes what changed, with the commit. Where a row appeared or changed meanwhile, that fails with
+/// [`StoreError::Overtaken`].
+pub(super) async fn store(tx: &SharedTx, slots: BTreeMap<Key, Slot>) -> Result<(), StoreError> {
     // By organisation: new rows, and old ones.
     let mut changed: BTreeMap<OrgId, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
     for (key, slot) in slots {
@@ -92,23 +92,18 @@ pub(super) async fn store(tx: &SharedTx, slots: BTreeMap<Key, Slot>) -> Result<b
     }
     for (org, (new, old)) in changed {
         for (rows, conflict) in [(new, UNLESS_THERE), (old, OVER_THE_OLD)] {
-            let expected = (rows.len() / COLUMNS) as u64;
-            if expected > 0 {
-                let tx = tx.tenant(org);
-                if tx.execute_rows(INSERT, conflict, COLUMNS, rows).await? != expected {
-                    return Ok(false);
-                }
-            }
+            let tx = tx.tenant(org);
+            tx.later_all_rows(INSERT, conflict, COLUMNS, rows).await?;
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Erases what there is about something, and notes that it is gone.
 pub(super) async fn erase(tx: &TenantRef<'_>, about: &str) -> Result<u64, StoreError> {
     let org = tx.org();
-    if tx.backend() == DbBackend::Postgres {
-        tx.lock(ALONE).await?;
+    if tx.kind() == StoreKind::Postgres {
+        tx.lock(ALONE).await;
     }
     let values = vec![Value::from(org.to_string()), Value::from(about)];
     let erased = tx.execute(ERASE, values).await?;

@@ -45,7 +45,7 @@ pub(crate) async fn every_kind_keeps_what_was_committed(fixture: &Fixture) -> Re
         tx.execute(sql, values).await?;
         tx.commit().await?;
         store.ping().await?;
-        store.close().await?;
+        store.close().await;
     }
     let store = fixture.open().await?;
     let sql = "SELECT id FROM note WHERE org_id = $1";

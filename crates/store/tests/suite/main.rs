@@ -11,6 +11,7 @@ mod postgres;
 mod roles;
 mod tenancy;
 mod transactions;
+mod ways;
 
 /// Makes a test of every case on every database.
 macro_rules! on_every_database {
@@ -46,6 +47,10 @@ on_every_database! {
         many_rows_go_in_few_statements
         errors_say_what_helps
         a_closed_store_says_so;
+    ways:
+        what_waits_goes_with_the_next_statement_or_the_commit
+        whoever_was_overtaken_commits_nothing
+        questions_asked_together_are_answered_apart;
     migrations:
         opening_again_changes_nothing
         new_migrations_are_added_to_old_ones

@@ -52,7 +52,7 @@ async fn has(store: &Store, table: &str) -> Result<bool> {
 }
 
 pub(crate) async fn opening_again_changes_nothing(fixture: &Fixture) -> Result<()> {
-    open(fixture, ONE).await?.close().await?;
+    open(fixture, ONE).await?.close().await;
     let store = open(fixture, ONE).await?;
     ensure!(has(&store, "one").await? && !has(&store, "two").await?);
     // Another set has numbers of its own.
@@ -164,7 +164,7 @@ pub(crate) async fn a_migration_sees_the_rows_of_every_organisation(
         tx.execute(sql, vec![org.to_string().into()]).await?;
         tx.commit().await?;
     }
-    store.close().await?;
+    store.close().await;
     let store = open(fixture, COPIED).await?;
     for org in [one, two] {
         let tx = store.read(org).await?;

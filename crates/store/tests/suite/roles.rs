@@ -58,7 +58,7 @@ async fn a_superuser_is_refused_and_told_what_to_do() -> Result<()> {
 async fn a_role_that_bypasses_or_owns_is_refused() -> Result<()> {
     let (server, roles) = server().await?;
     let both = config(&roles.app, Some(&roles.owner))?;
-    Store::open(&both, SERVICE, NOTES).await?.close().await?;
+    Store::open(&both, SERVICE, NOTES).await?.close().await;
     let swapped = config(&roles.owner, Some(&roles.app))?;
     let error = refusal(&swapped).await?;
     ensure!(says(&error, &["owns the tables", "store.url"]), "{error}");
@@ -96,7 +96,7 @@ async fn whoever_serves_need_not_know_the_owner() -> Result<()> {
         "{error}"
     );
     let both = config(&roles.app, Some(&roles.owner))?;
-    Store::open(&both, SERVICE, NOTES).await?.close().await?;
+    Store::open(&both, SERVICE, NOTES).await?.close().await;
     let store = Store::open(&alone, SERVICE, NOTES).await?;
     one_note(&store).await?;
     // And one that is old is not used.
@@ -133,7 +133,7 @@ async fn one_address_serves_as_a_role_that_owns_nothing() -> Result<()> {
         ensure!(me == format!("{login}_app"), "{me} {login}");
         ensure!(row.get::<String>("owner")? == login);
         drop(tx);
-        store.close().await?;
+        store.close().await;
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ async fn a_hole_made_by_hand_is_found_at_the_next_start() -> Result<()> {
     let (server, roles) = server().await?;
     let both = config(&roles.app, Some(&roles.owner))?;
     let alone = config(&roles.app, None)?;
-    Store::open(&both, SERVICE, NOTES).await?.close().await?;
+    Store::open(&both, SERVICE, NOTES).await?.close().await;
     let holes = [
         (
             format!("ALTER TABLE {SCHEMA}.note NO FORCE ROW LEVEL SECURITY"),

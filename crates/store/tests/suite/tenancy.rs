@@ -163,16 +163,14 @@ async fn a_file_from_before_organisations_were_listed_lists_them() -> Result<()>
     let tx = store.begin(org).await?;
     add(&tx.as_ref(), 1).await?;
     tx.commit().await?;
-    store.close().await?;
+    store.close().await;
     let path = fixture
         .address
         .strip_prefix("sqlite:")
         .context("a folder")?;
-    let file = format!("sqlite:{path}/{SERVICE}.db");
-    let old = sea_orm::Database::connect(file).await?;
-    let sql = "DROP TABLE nexus_organisation";
-    sea_orm::ConnectionTrait::execute_unprepared(&old, sql).await?;
-    old.close().await?;
+    let old = rusqlite::Connection::open(format!("{path}/{SERVICE}.db"))?;
+    old.execute_batch("DROP TABLE nexus_organisation")?;
+    drop(old);
     let store = Store::open(&fixture.config()?, SERVICE, Schema::new(NOTES)).await?;
     ensure!(store.organisations().await? == [org]);
     Ok(())

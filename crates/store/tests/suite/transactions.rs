@@ -13,11 +13,11 @@ use crate::fixture::{Fixture, NOTES, org};
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn text(org: OrgId) -> Value {
+pub(crate) fn text(org: OrgId) -> Value {
     Value::from(org.to_string())
 }
 
-async fn add(tx: &TenantTx, id: i64) -> Result<u64, StoreError> {
+pub(crate) async fn add(tx: &TenantTx, id: i64) -> Result<u64, StoreError> {
     let sql = "INSERT INTO note (org_id, id, body) VALUES ($1, $2, $3)";
     tx.execute(
         sql,
@@ -26,7 +26,7 @@ async fn add(tx: &TenantTx, id: i64) -> Result<u64, StoreError> {
     .await
 }
 
-async fn ids(tx: &TenantTx) -> Result<Vec<i64>> {
+pub(crate) async fn ids(tx: &TenantTx) -> Result<Vec<i64>> {
     let sql = "SELECT id FROM note WHERE org_id = $1 ORDER BY id";
     let rows = tx.query(sql, vec![text(tx.org())]).await?;
     Ok(rows
@@ -35,7 +35,7 @@ async fn ids(tx: &TenantTx) -> Result<Vec<i64>> {
         .collect::<Result<_, _>>()?)
 }
 
-async fn stored(store: &Store, org: OrgId) -> Result<Vec<i64>> {
+pub(crate) async fn stored(store: &Store, org: OrgId) -> Result<Vec<i64>> {
     ids(&store.read(org).await?).await
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn a_committed_one_is_there_after_reopening(fixture: &Fixture) 
     let tx = store.begin(org).await?;
     add(&tx, 1).await?;
     tx.commit().await?;
-    store.close().await?;
+    store.close().await;
     let store = fixture.open().await?;
     ensure!(stored(&store, org).await? == [1]);
     store.ping().await?;
@@ -98,7 +98,7 @@ pub(crate) async fn a_cancelled_begin_leaves_no_transaction_open(fixture: &Fixtu
         tx.commit().await?;
     }
     // Read over other connections, and from the file, not in a transaction somebody left behind.
-    store.close().await?;
+    store.close().await;
     let store = fixture.open().await?;
     ensure!(stored(&store, org).await?.len() == 20);
     Ok(())
@@ -309,7 +309,7 @@ async fn a_full_disk_is_named(store: &Store, org: OrgId) -> Result<()> {
 
 pub(crate) async fn a_closed_store_says_so(fixture: &Fixture) -> Result<()> {
     let store = fixture.open().await?;
-    store.close().await?;
+    store.close().await;
     let begun = store.begin(org()).await.err();
     ensure!(matches!(&begun, Some(StoreError::Closed)), "{begun:?}");
     Ok(())

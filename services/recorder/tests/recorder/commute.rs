@@ -274,8 +274,8 @@ async fn commutes(url: (&str, &str), (deeds, numbers): (Vec<Deed>, Vec<u32>)) ->
         read(&straight, &world).await?,
         read(&crooked, &world).await?,
     );
-    straight.close().await?;
-    crooked.close().await?;
+    straight.close().await;
+    crooked.close().await;
     ensure!(
         found == expected,
         "in order:\n{expected}\nas it came:\n{found}"

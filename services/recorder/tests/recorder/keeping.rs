@@ -88,7 +88,7 @@ async fn fill(store: &Store) -> Result<()> {
 async fn an_older_store_is_taken_over(url: &str) -> Result<()> {
     let old = Store::open(&url.parse()?, "recorder", BEFORE).await?;
     fill(&old).await?;
-    old.close().await?;
+    old.close().await;
     let store = open(url).await?;
     let world = World::new();
     let said = crate::picture::transcript(&store, world.reader, "c").await?;
