@@ -33,7 +33,7 @@ pub(super) async fn insert(tx: &TenantRef<'_>, messages: &[&Recorded]) -> Result
     let head = "INSERT INTO archive (org_id, user_id, channel, entry_id, message_id, event_type, \
                 correlation_id, conversation_id, run_id, at, content_type, metadata, \
                 payload) VALUES";
-    tx.execute_rows(head, "ON CONFLICT DO NOTHING", 13, values)
-        .await?;
-    Ok(())
+    Ok(tx
+        .later_rows(head, "ON CONFLICT DO NOTHING", 13, values)
+        .await?)
 }

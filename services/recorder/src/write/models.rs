@@ -67,8 +67,7 @@ async fn conversations(
         earlier("conversation", "created_at"),
         titles.join(", "),
     );
-    tx.execute_rows(head, &tail, 10, values).await?;
-    Ok(())
+    Ok(tx.later_rows(head, &tail, 10, values).await?)
 }
 
 async fn said(tx: &TenantRef<'_>, rows: BTreeMap<String, SaidRow>) -> Result<(), Error> {
@@ -105,8 +104,7 @@ async fn said(tx: &TenantRef<'_>, rows: BTreeMap<String, SaidRow>) -> Result<(),
         earlier("said", "at"),
         earlier("said", "told_at"),
     );
-    tx.execute_rows(head, &tail, 13, values).await?;
-    Ok(())
+    Ok(tx.later_rows(head, &tail, 13, values).await?)
 }
 
 /// Columns of `run` that are filled once, in the order of [`run_values`].
@@ -163,8 +161,7 @@ async fn runs(tx: &TenantRef<'_>, runs: BTreeMap<String, RunRow>) -> Result<(), 
         RUN_FILLED.map(|column| first("run", column)).join(", "),
         RUN_TIMES.map(|column| earlier("run", column)).join(", "),
     );
-    tx.execute_rows(&head, &tail, 15, values).await?;
-    Ok(())
+    Ok(tx.later_rows(&head, &tail, 15, values).await?)
 }
 
 async fn summaries(
@@ -184,7 +181,7 @@ async fn summaries(
     }
     let head =
         "INSERT INTO summary (org_id, conversation_id, message_id, summary, messages, at) VALUES";
-    tx.execute_rows(head, "ON CONFLICT DO NOTHING", 6, values)
-        .await?;
-    Ok(())
+    Ok(tx
+        .later_rows(head, "ON CONFLICT DO NOTHING", 6, values)
+        .await?)
 }
