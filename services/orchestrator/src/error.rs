@@ -12,7 +12,7 @@ use crate::core::replay::ReplayError;
 pub enum Error {
     /// The database refused or is away.
     #[error("orchestrator store: {0}")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
     /// The bus refused or is away.
     #[error("orchestrator bus: {0}")]
     Bus(#[from] BusError),
@@ -36,4 +36,13 @@ pub enum Error {
     /// Another replica changed a conversation meanwhile; load it again.
     #[error("a conversation was changed by another replica")]
     Conflict,
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Overtaken { .. } => Self::Conflict,
+            error => Self::Store(error),
+        }
+    }
 }

@@ -85,10 +85,48 @@ pub struct OutboxRow {
     pub conversation_id: Option<ConversationId>,
     /// The run it is about: a repetition of what started that run repeats it.
     pub run_id: RunId,
-    /// What led to it, where that is another run or a command: its repetition repeats it too.
-    pub cause: Option<RunId>,
+    /// What led to it: the run whose request did, or the result or timer with this id. Its repetition
+    /// repeats it.
+    pub cause: String,
     /// The message.
     pub emission: Emission,
+}
+
+/// An event that comes again: what it led to is published again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// The conversation it is about.
+    pub conversation_id: ConversationId,
+    /// Which one.
+    pub event: Which,
+}
+
+/// Which event comes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The request of a run. Its answers are repeated too, whatever led to them.
+    Request(RunId),
+    /// A result or a timer: what it alone led to. What others of the run wait for is their matter,
+    /// or one slow tool would repeat the work of all.
+    Other(MessageId),
+}
+
+impl Which {
+    fn of(inbound: &Inbound) -> Self {
+        match inbound.input.asked() {
+            Some(_) => Self::Request(inbound.run_id),
+            None => Self::Other(inbound.message_id.clone()),
+        }
+    }
+
+    /// As [`OutboxRow::cause`] has it.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Request(run) => run.to_string(),
+            Self::Other(id) => id.to_string(),
+        }
+    }
 }
 
 /// Everything a batch changes.
@@ -114,8 +152,8 @@ pub struct Plan {
     pub cancelled: Vec<(RunId, Timestamp)>,
     /// What to publish once this is committed.
     pub publish: Vec<(String, Envelope)>,
-    /// Runs whose unsettled messages are published again, because an event of theirs was repeated.
-    pub repeat: Vec<RunId>,
+    /// What was repeated.
+    pub repeat: Vec<Repeated>,
     /// Events of the batch that must be delivered again, because the same message is in it twice.
     pub again: Vec<usize>,
 }
@@ -181,7 +219,10 @@ fn apply(
             carry_out(plan, (inbound, Some(id)), commands, ctx.now)
         }
         Err(Reject::Stale) => {
-            plan.repeat.push(inbound.run_id);
+            plan.repeat.push(Repeated {
+                conversation_id: id,
+                event: Which::of(inbound),
+            });
             // A command that nobody awaits needs no answer any more.
             plan.settled.extend(input.answers().cloned());
             Ok(())
@@ -268,7 +309,10 @@ fn repeat(
     (handled, conversation_id): (Handled, ConversationId),
     now: Timestamp,
 ) -> Result<(), Error> {
-    plan.repeat.push(asked.header.run_id);
+    plan.repeat.push(Repeated {
+        conversation_id,
+        event: Which::Request(asked.header.run_id),
+    });
     if handled == Handled::Accepted {
         let accept = Command::Accept {
             header: asked.header.clone(),
@@ -294,7 +338,7 @@ fn carry_out(
                 .push((emission.channel.clone(), emission.envelope.clone()));
             if emission.kept {
                 let run_id = emission.envelope.metadata.run_id.unwrap_or(inbound.run_id);
-                let cause = (run_id != inbound.run_id).then_some(inbound.run_id);
+                let cause = Which::of(inbound).cause();
                 plan.outbox.push(OutboxRow {
                     conversation_id: content_of,
                     run_id,

@@ -138,7 +138,7 @@ impl Processor {
         chosen: &[usize],
     ) -> Result<Committed, Error> {
         let now = self.deps.clock.now();
-        let tx = self.store.begin_shared().await?;
+        let tx = self.store.begin_brief().await?;
         crash_point!(
             "orchestrator.before_load",
             fail => return nexus_service_kit::crash::no_store()

@@ -182,11 +182,12 @@ impl World<'_> {
             for (by, ids) in &one.receipts {
                 self.tables.confirm(*org, by, ids);
             }
-            let mut runs = plan.repeat.clone();
-            if self.is(Mutant::RepeatsAll) && !runs.is_empty() {
-                runs.extend(self.tables.runs(*org));
-            }
-            batch.publish.extend(self.tables.repeated(*org, &runs));
+            let again = if self.is(Mutant::RepeatsAll) && !plan.repeat.is_empty() {
+                self.tables.everything(*org)
+            } else {
+                self.tables.repeated(*org, &plan.repeat)
+            };
+            batch.publish.extend(again);
             let writing = self.writing(one);
             self.tables.apply(plan, &writing, WRITES);
             let published = plan.publish.iter();

@@ -52,7 +52,7 @@ pub(crate) struct Event {
 #[derive(Clone)]
 pub(crate) struct Kept {
     pub(crate) run_id: RunId,
-    pub(crate) cause: Option<RunId>,
+    pub(crate) cause: String,
     pub(crate) conversation_id: Option<ConversationId>,
     pub(crate) channel: Rc<str>,
     /// Published is delivered, and it is kept only for repetitions.

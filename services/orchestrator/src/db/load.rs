@@ -1,16 +1,16 @@
 //! Reading what a batch needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_bus::Outgoing;
-use nexus_contracts::{ConversationId, MessageId, RunId, UserId};
-use nexus_store::{InList, Row, TenantRef};
+use nexus_contracts::{ConversationId, MessageId, UserId};
+use nexus_store::{InList, Row, TenantRef, Value};
 
 use super::{history, outbox_outgoing, uuid};
 use crate::core::checkpoint::decode_state;
 use crate::core::{Input, Request};
 use crate::error::Error;
-use crate::plan::{Conversation, Handled, Loaded};
+use crate::plan::{Conversation, Handled, Loaded, Repeated, Which};
 use crate::translate::Inbound;
 
 /// Conversations and inbox rows of a batch of one organisation.
@@ -18,11 +18,64 @@ use crate::translate::Inbound;
 /// # Errors
 /// When the database refuses, or a row cannot be read.
 pub async fn load(tx: &TenantRef<'_>, batch: &[&Inbound]) -> Result<Loaded, Error> {
+    let conversations = batch.iter().map(|event| event.conversation_id.to_string());
+    let mut questions = questions(tx, CONVERSATIONS, conversations);
+    let of_conversations = questions.len();
+    let mut asked: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for event in batch
+        .iter()
+        .filter(|event| matches!(event.input, Input::Asked(_)))
+    {
+        let ids = asked.entry(&event.channel).or_default();
+        ids.push(event.message_id.to_string());
+    }
+    questions.extend(
+        asked
+            .into_iter()
+            .flat_map(|(channel, ids)| handled_of(tx, channel, &ids)),
+    );
     let mut loaded = Loaded::default();
-    conversations(tx, batch, &mut loaded).await?;
-    inbox(tx, batch, &mut loaded).await?;
+    for (at, rows) in tx.query_all(questions).await?.iter().enumerate() {
+        for row in rows {
+            if at < of_conversations {
+                conversation(row, &mut loaded)?;
+            } else {
+                handled(row, &mut loaded)?;
+            }
+        }
+    }
     bases(tx, batch, &mut loaded).await?;
     Ok(loaded)
+}
+
+const CONVERSATIONS: &str =
+    "SELECT id, user_id, version, state FROM conversation WHERE org_id = $1 AND id IN";
+/// With the channel, as the primary key begins: by the id alone it would read all there are.
+const INBOX: &str = "SELECT channel, message_id, conversation_id, handled FROM inbox \
+     WHERE org_id = $1 AND channel = $2 AND message_id IN";
+
+fn handled_of(tx: &TenantRef<'_>, channel: &str, ids: &[String]) -> Vec<(String, Vec<Value>)> {
+    let question = |list: InList| {
+        let key = [uuid(tx.org().0), Value::from(channel)];
+        let values = key.into_iter().chain(list.values);
+        (format!("{INBOX} {}", list.text), values.collect())
+    };
+    InList::chunks(ids, 3).map(question).collect()
+}
+
+/// `sql`, which ends in `IN`, over all of these ids of one organisation.
+fn questions(
+    tx: &TenantRef<'_>,
+    sql: &str,
+    ids: impl Iterator<Item = String>,
+) -> Vec<(String, Vec<Value>)> {
+    let ids: BTreeSet<String> = ids.collect();
+    let ids: Vec<String> = ids.into_iter().collect();
+    let question = |list: InList| {
+        let values = std::iter::once(uuid(tx.org().0)).chain(list.values);
+        (format!("{sql} {}", list.text), values.collect())
+    };
+    InList::chunks(&ids, 2).map(question).collect()
 }
 
 /// Rows of one organisation whose id, whatever `sql` calls it, is one of these. `sql` ends in `IN`.
@@ -31,73 +84,46 @@ pub(crate) async fn rows_of(
     sql: &str,
     ids: &[String],
 ) -> Result<Vec<Row>, Error> {
-    let mut rows = Vec::with_capacity(ids.len());
-    for list in InList::chunks(ids, 2) {
-        let values = std::iter::once(uuid(tx.org().0)).chain(list.values);
-        rows.extend(
-            tx.query(&format!("{sql} {}", list.text), values.collect())
-                .await?,
-        );
-    }
-    Ok(rows)
+    let questions = questions(tx, sql, ids.iter().cloned());
+    let rows = tx.query_all(questions).await?;
+    Ok(rows.into_iter().flatten().collect())
 }
 
-async fn conversations(
-    tx: &TenantRef<'_>,
-    batch: &[&Inbound],
-    loaded: &mut Loaded,
-) -> Result<(), Error> {
-    let ids: BTreeSet<String> = batch
-        .iter()
-        .map(|event| event.conversation_id.to_string())
-        .collect();
-    let ids: Vec<String> = ids.into_iter().collect();
-    let sql = "SELECT id, user_id, version, state FROM conversation WHERE org_id = $1 AND id IN";
-    for row in rows_of(tx, sql, &ids).await? {
-        let id: String = row.get("id")?;
-        let id: ConversationId = id.parse().map_err(|error| bad("conversation", &error))?;
-        let state: Vec<u8> = row.get("state")?;
-        let mut state = decode_state(&state).map_err(|error| bad("conversation", &error))?;
-        // Version 1 kept the owner beside the state only.
-        if state.owner.is_none() {
-            let user: Option<String> = row.get("user_id")?;
-            let user = user.map(|user| user.parse::<UserId>()).transpose();
-            state.owner = user.map_err(|error| bad("conversation", &error))?;
-        }
-        let conversation = Conversation {
-            version: row.get("version")?,
-            state,
-        };
-        loaded.conversations.insert(id, conversation);
+fn conversation(row: &Row, loaded: &mut Loaded) -> Result<(), Error> {
+    let id: String = row.get("id")?;
+    let id: ConversationId = id.parse().map_err(|error| bad("conversation", &error))?;
+    let state: Vec<u8> = row.get("state")?;
+    let mut state = decode_state(&state).map_err(|error| bad("conversation", &error))?;
+    // Version 1 kept the owner beside the state only.
+    if state.owner.is_none() {
+        let user: Option<String> = row.get("user_id")?;
+        let user = user.map(|user| user.parse::<UserId>()).transpose();
+        state.owner = user.map_err(|error| bad("conversation", &error))?;
     }
+    let conversation = Conversation {
+        version: row.get("version")?,
+        state,
+    };
+    loaded.conversations.insert(id, conversation);
     Ok(())
 }
 
-async fn inbox(tx: &TenantRef<'_>, batch: &[&Inbound], loaded: &mut Loaded) -> Result<(), Error> {
-    let asked = batch
-        .iter()
-        .filter(|event| matches!(event.input, Input::Asked(_)));
-    let ids: BTreeSet<String> = asked.map(|event| event.message_id.to_string()).collect();
-    let ids: Vec<String> = ids.into_iter().collect();
-    let sql = "SELECT channel, message_id, conversation_id, handled FROM inbox \
-               WHERE org_id = $1 AND message_id IN";
-    for row in rows_of(tx, sql, &ids).await? {
-        let message: String = row.get("message_id")?;
-        let message = MessageId::new(message).map_err(|error| bad("inbox", &error))?;
-        let conversation: String = row.get("conversation_id")?;
-        let conversation = conversation
-            .parse()
-            .map_err(|error: uuid::Error| bad("inbox", &error))?;
-        let handled: String = row.get("handled")?;
-        let handled = if handled == "accepted" {
-            Handled::Accepted
-        } else {
-            Handled::Refused
-        };
-        loaded
-            .inbox
-            .insert((row.get("channel")?, message), (handled, conversation));
-    }
+fn handled(row: &Row, loaded: &mut Loaded) -> Result<(), Error> {
+    let message: String = row.get("message_id")?;
+    let message = MessageId::new(message).map_err(|error| bad("inbox", &error))?;
+    let conversation: String = row.get("conversation_id")?;
+    let conversation = conversation
+        .parse()
+        .map_err(|error: uuid::Error| bad("inbox", &error))?;
+    let handled: String = row.get("handled")?;
+    let handled = if handled == "accepted" {
+        Handled::Accepted
+    } else {
+        Handled::Refused
+    };
+    loaded
+        .inbox
+        .insert((row.get("channel")?, message), (handled, conversation));
     Ok(())
 }
 
@@ -115,27 +141,43 @@ async fn bases(tx: &TenantRef<'_>, batch: &[&Inbound], loaded: &mut Loaded) -> R
     Ok(())
 }
 
-/// Every message about these runs, or that they led to, that is not settled; and their delivered
-/// answers.
+/// What these events led to and is not settled; and the delivered answers to them.
 ///
 /// # Errors
 /// When the database refuses, or a row cannot be read.
-pub async fn repeated(tx: &TenantRef<'_>, runs: &[RunId]) -> Result<Vec<Outgoing>, Error> {
-    let runs: BTreeSet<String> = runs.iter().map(ToString::to_string).collect();
-    let runs: Vec<String> = runs.into_iter().collect();
-    let about = "SELECT channel, body FROM outbox WHERE org_id = $1 AND run_id IN";
+pub async fn repeated(tx: &TenantRef<'_>, events: &[Repeated]) -> Result<Vec<Outgoing>, Error> {
     let caused = "SELECT channel, body FROM outbox WHERE org_id = $1 AND cause IN";
-    let mut rows = rows_of(tx, about, &runs).await?;
-    rows.extend(rows_of(tx, caused, &runs).await?);
-    outgoing(rows)
+    let causes = events.iter().map(|repeated| repeated.event.cause());
+    let mut questions = questions(tx, caused, causes);
+    for repeated in events {
+        let ask = |text: &str, conversation: String| {
+            let values = [conversation, repeated.event.cause()].map(Value::from);
+            let values = std::iter::once(uuid(tx.org().0)).chain(values);
+            (format!("{ANSWERS} {text}"), values.collect())
+        };
+        let conversation = repeated.conversation_id.to_string();
+        match &repeated.event {
+            Which::Other(_) => questions.push(ask("cause = $3", conversation)),
+            Which::Request(_) => {
+                questions.push(ask("(run_id = $3 OR cause = $3)", conversation));
+                // One that was refused, and carries nothing of a conversation.
+                questions.push(ask("run_id = $3", String::new()));
+            }
+        }
+    }
+    let rows = tx.query_all(questions).await?;
+    outgoing(rows.into_iter().flatten().collect())
 }
+
+const ANSWERS: &str =
+    "SELECT channel, body FROM answer WHERE org_id = $1 AND conversation_id = $2 AND";
 
 /// The unsettled messages with these ids.
 ///
 /// # Errors
 /// When the database refuses, or a row cannot be read.
 pub async fn unsettled(tx: &TenantRef<'_>, ids: &[String]) -> Result<Vec<Outgoing>, Error> {
-    let sql = "SELECT channel, body FROM outbox WHERE org_id = $1 AND settled = 0 AND id IN";
+    let sql = "SELECT channel, body FROM outbox WHERE org_id = $1 AND id IN";
     outgoing(rows_of(tx, sql, ids).await?)
 }
 

@@ -24,7 +24,7 @@ pub async fn prune(tx: &TenantRef<'_>, before: Before) -> Result<u64, Error> {
     let mut gone = 0;
     for sql in [
         "DELETE FROM inbox WHERE org_id = $1 AND at < $2",
-        "DELETE FROM outbox WHERE org_id = $1 AND settled = 1 AND at < $2",
+        "DELETE FROM answer WHERE org_id = $1 AND at < $2",
     ] {
         gone += tx.execute(sql, by_time(before.repetitions)).await?;
     }

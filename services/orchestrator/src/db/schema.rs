@@ -19,4 +19,10 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("schema/0002.sqlite.sql"),
         postgres: include_str!("schema/0002.postgres.sql"),
     },
+    Migration {
+        version: 3,
+        name: "answers apart, and fewer pages for each event",
+        sqlite: include_str!("schema/0003.sqlite.sql"),
+        postgres: include_str!("schema/0003.postgres.sql"),
+    },
 ];

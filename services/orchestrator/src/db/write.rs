@@ -28,11 +28,11 @@ pub struct Writing<'a> {
     pub compare_and_set: bool,
 }
 
-/// Writes a plan.
+/// Writes a plan, with the commit: that fails when another replica changed a conversation
+/// meanwhile.
 ///
 /// # Errors
-/// [`Error::Conflict`] when another replica changed a conversation meanwhile; else when the
-/// database refuses.
+/// When something cannot be written.
 pub async fn write(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
     if plan.erased.is_empty() {
         tables(tx, plan, writing).await
@@ -62,17 +62,15 @@ async fn tables(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Resul
     Ok(())
 }
 
-async fn insert(
+/// Whole rows, with the commit.
+async fn insert<const N: usize>(
     tx: &TenantRef<'_>,
     (head, tail): (&str, &str),
-    rows: Vec<Vec<Value>>,
-) -> Result<u64, Error> {
-    let Some(columns) = rows.first().map(Vec::len) else {
-        return Ok(0);
-    };
+    rows: Vec<[Value; N]>,
+) -> Result<(), Error> {
     let head = format!("{head} VALUES");
     let values = rows.into_iter().flatten().collect();
-    Ok(tx.execute_rows(&head, tail, columns, values).await?)
+    Ok(tx.later_rows(&head, tail, N, values).await?)
 }
 
 const INSERT_CONVERSATIONS: &str =
@@ -87,9 +85,10 @@ async fn conversations(
     plan: &Plan,
     writing: &Writing<'_>,
 ) -> Result<(), Error> {
-    let mut rows = Vec::with_capacity(plan.conversations.len());
+    const COLUMNS: usize = 7;
+    let mut rows: Vec<[Value; COLUMNS]> = Vec::with_capacity(plan.conversations.len());
     for (id, (previous, Conversation { version, state })) in &plan.conversations {
-        rows.push(vec![
+        rows.push([
             uuid(tx.org().0),
             uuid(id.0),
             Value::from(state.owner.map(|user| user.to_string())),
@@ -99,19 +98,15 @@ async fn conversations(
             Value::from(writing.now.as_millis()),
         ]);
     }
-    let expected = rows.len() as u64;
     let unchanged = if writing.compare_and_set {
         "WHERE conversation.version = excluded.previous"
     } else {
         ""
     };
     let update = format!("{UPDATE_CONVERSATIONS} {unchanged}");
-    let changed = insert(tx, (INSERT_CONVERSATIONS, &update), rows).await?;
-    if changed == expected {
-        Ok(())
-    } else {
-        Err(Error::Conflict)
-    }
+    let insert = format!("{INSERT_CONVERSATIONS} VALUES");
+    let values: Vec<Value> = rows.into_iter().flatten().collect();
+    Ok(tx.later_all_rows(&insert, &update, COLUMNS, values).await?)
 }
 
 /// Whatever was stored with content of these conversations goes; the inbox has none.
@@ -126,14 +121,14 @@ async fn erase(tx: &TenantRef<'_>, plan: &Plan) -> Result<(), Error> {
                 "DELETE FROM {waiting} org_id = $1 AND id IN ({outbox} {})",
                 list.text
             );
-            tx.execute(&sql, values().collect()).await?;
+            tx.later(&sql, values().collect()).await?;
         }
-        for table in ["journal", "snapshot", "outbox"] {
+        for table in ["journal", "snapshot", "outbox", "answer"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE org_id = $1 AND conversation_id IN {}",
                 list.text
             );
-            tx.execute(&sql, values().collect()).await?;
+            tx.later(&sql, values().collect()).await?;
         }
     }
     Ok(())
@@ -144,7 +139,7 @@ const INPUT: &str = "application/vnd.nexus.input";
 
 async fn journal(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
     let rows = plan.journal.iter().map(|row| {
-        vec![
+        [
             uuid(tx.org().0),
             uuid(row.conversation_id.0),
             Value::from(row.seq),
@@ -166,7 +161,7 @@ async fn journal(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Resu
 async fn snapshots(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<(), Error> {
     let mut rows = Vec::with_capacity(plan.snapshots.len());
     for (id, Conversation { version, state }) in &plan.snapshots {
-        rows.push(vec![
+        rows.push([
             uuid(tx.org().0),
             uuid(id.0),
             Value::from(*version),
@@ -184,7 +179,7 @@ async fn snapshots(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<()
 /// # Errors
 /// When the database refuses.
 pub async fn environment(tx: &TenantRef<'_>, hash: &str, body: &[u8]) -> Result<(), Error> {
-    let row = vec![
+    let row = [
         uuid(tx.org().0),
         Value::from(hash.to_owned()),
         Value::from(body.to_vec()),
@@ -200,7 +195,7 @@ async fn inbox(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<(), Er
             Handled::Accepted => "accepted",
             Handled::Refused => "refused",
         };
-        vec![
+        [
             uuid(tx.org().0),
             Value::from(row.channel.clone()),
             Value::from(row.message_id.as_str().to_owned()),
@@ -215,44 +210,56 @@ async fn inbox(tx: &TenantRef<'_>, plan: &Plan, now: Timestamp) -> Result<(), Er
 }
 
 async fn outbox(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
-    let mut rows = Vec::with_capacity(plan.outbox.len());
-    let mut awaited = Vec::new();
+    let (mut kept, mut answers, mut awaited) = (Vec::new(), Vec::new(), Vec::new());
     for row in &plan.outbox {
         let Emission {
             envelope, settle, ..
         } = &row.emission;
-        rows.push(vec![
-            uuid(tx.org().0),
-            Value::from(envelope.id.as_str().to_owned()),
-            uuid(row.run_id.0),
-            Value::from(row.cause.map(|cause| cause.to_string())),
-            Value::from(row.conversation_id.map(|id| id.to_string())),
+        let about = row.conversation_id.map(|id| id.to_string());
+        let id = || Value::from(envelope.id.as_str().to_owned());
+        let rest = [
+            Value::from(row.cause.clone()),
             Value::from(row.emission.channel.clone()),
-            Value::from(i64::from(*settle == Settle::ByPublication)),
             Value::from(outbox_body(envelope)?),
             Value::from(writing.now.as_millis()),
-        ]);
+        ];
+        if *settle == Settle::ByPublication {
+            let about = Value::from(about.unwrap_or_default());
+            answers.push(([uuid(tx.org().0), about, uuid(row.run_id.0), id()], rest));
+            continue;
+        }
+        kept.push((
+            [
+                uuid(tx.org().0),
+                id(),
+                uuid(row.run_id.0),
+                Value::from(about),
+            ],
+            rest,
+        ));
         if *settle == Settle::ByKeepers {
-            awaited.extend(writing.keepers.iter().map(|keeper| {
-                vec![
-                    uuid(tx.org().0),
-                    Value::from(envelope.id.as_str().to_owned()),
-                    Value::from(keeper.clone()),
-                ]
-            }));
+            let keepers = writing.keepers.iter();
+            let row = |keeper: &String| [uuid(tx.org().0), id(), Value::from(keeper)];
+            awaited.extend(keepers.map(row));
         }
     }
-    let head = "INSERT INTO outbox (org_id, id, run_id, cause, conversation_id, channel, settled, body, at)";
-    insert(tx, (head, ""), rows).await?;
+    let head = "INSERT INTO outbox (org_id, id, run_id, conversation_id, cause, channel, body, at)";
+    insert(tx, (head, ""), kept.into_iter().map(whole).collect()).await?;
+    let head = "INSERT INTO answer (org_id, conversation_id, run_id, id, cause, channel, body, at)";
+    insert(tx, (head, ""), answers.into_iter().map(whole).collect()).await?;
     let head = "INSERT INTO outbox_keeper (org_id, id, keeper)";
     insert(tx, (head, ""), awaited).await?;
     Ok(())
 }
 
+fn whole(([a, b, c, d], [e, f, g, h]): ([Value; 4], [Value; 4])) -> [Value; 8] {
+    [a, b, c, d, e, f, g, h]
+}
+
 async fn dispatch(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Result<(), Error> {
     let org = tx.org();
     let row = |kind: &str, id: String, due: Timestamp, until: Timestamp| {
-        vec![
+        [
             uuid(org.0),
             Value::from(kind.to_owned()),
             Value::from(id),
@@ -306,7 +313,7 @@ pub async fn settle(tx: &TenantRef<'_>, ids: &[MessageId]) -> Result<(), Error> 
             list.text
         );
         let values = std::iter::once(uuid(tx.org().0)).chain(list.values);
-        tx.execute(&sql, values.collect()).await?;
+        tx.later(&sql, values.collect()).await?;
     }
     delete_dispatch(tx, kind::MESSAGE, ids).await
 }
@@ -323,7 +330,7 @@ pub async fn confirm(tx: &TenantRef<'_>, by: &str, ids: &[MessageId]) -> Result<
             list.text
         );
         let first = [uuid(tx.org().0), Value::from(by.to_owned())];
-        tx.execute(&sql, first.into_iter().chain(list.values).collect())
+        tx.later(&sql, first.into_iter().chain(list.values).collect())
             .await?;
     }
     let sql = "SELECT DISTINCT id FROM outbox_keeper WHERE org_id = $1 AND id IN";
@@ -350,7 +357,7 @@ pub async fn delete_dispatch(
             list.text
         );
         let first = [uuid(tx.org().0), Value::from(kind.to_owned())];
-        tx.execute(&sql, first.into_iter().chain(list.values).collect())
+        tx.later(&sql, first.into_iter().chain(list.values).collect())
             .await?;
     }
     Ok(())

@@ -34,11 +34,12 @@ async fn history(world: &World, run: RunId) -> Result<Vec<String>> {
 }
 
 /// Tables with content, and the column that has it.
-const CONTENT: [(&str, &str); 5] = [
+const CONTENT: [(&str, &str); 6] = [
     ("conversation", "state"),
     ("journal", "payload"),
     ("snapshot", "state"),
     ("outbox", "body"),
+    ("answer", "body"),
     ("environment", "body"),
 ];
 

@@ -1,11 +1,10 @@
 //! Reading what a batch needs, as `db/load.rs` does.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use nexus_contracts::{ConversationId, Envelope, OrgId, RunId};
+use nexus_contracts::{ConversationId, Envelope, OrgId};
 use nexus_orchestrator::core::Request;
-use nexus_orchestrator::plan::{Conversation, Loaded};
+use nexus_orchestrator::plan::{Conversation, Loaded, Repeated, Which};
 use nexus_orchestrator::translate::Inbound;
 
 use super::{Refused, Stored, Tables};
@@ -48,23 +47,28 @@ impl Tables {
         rows.find(|(_, one)| *one == id).map(|(org, _)| *org)
     }
 
-    /// Every message about these runs, or that they led to, that is not settled; and their
-    /// delivered answers.
-    pub(crate) fn repeated(&self, org: OrgId, runs: &[RunId]) -> Vec<(Rc<str>, Rc<Envelope>)> {
-        let runs: BTreeSet<RunId> = runs.iter().copied().collect();
+    /// What these events led to and is not settled; and the delivered answers to them.
+    pub(crate) fn repeated(&self, org: OrgId, events: &[Repeated]) -> Vec<(Rc<str>, Rc<Envelope>)> {
         let rows = self.outbox.iter();
         let rows = rows.filter(|((whose, _), kept)| {
-            let led_to = kept.cause.is_some_and(|cause| runs.contains(&cause));
-            *whose == org && (led_to || runs.contains(&kept.run_id))
+            let again = |repeated: &Repeated| {
+                let answers = match repeated.event {
+                    Which::Request(run) => kept.settled && kept.run_id == run,
+                    Which::Other(_) => false,
+                };
+                answers || kept.cause == repeated.event.cause()
+            };
+            *whose == org && events.iter().any(again)
         });
         rows.map(|(_, kept)| (Rc::clone(&kept.channel), Rc::clone(&kept.envelope)))
             .collect()
     }
 
-    /// The runs an organisation was told something about.
-    pub(crate) fn runs(&self, org: OrgId) -> Vec<RunId> {
+    /// Whatever an organisation was told, as if each of it were repeated.
+    pub(crate) fn everything(&self, org: OrgId) -> Vec<(Rc<str>, Rc<Envelope>)> {
         let rows = self.outbox.iter().filter(|((whose, _), _)| *whose == org);
-        rows.map(|(_, kept)| kept.run_id).collect()
+        rows.map(|(_, kept)| (Rc::clone(&kept.channel), Rc::clone(&kept.envelope)))
+            .collect()
     }
 
     /// All conversations there are.

@@ -181,7 +181,7 @@ impl Tables {
             }
             let kept = Kept {
                 run_id: row.run_id,
-                cause: row.cause,
+                cause: row.cause.clone(),
                 conversation_id: row.conversation_id,
                 channel: emission.channel.as_str().into(),
                 settled: emission.settle == Settle::ByPublication,
