@@ -51,6 +51,7 @@ impl Sweeper {
         let mut ticks = tokio::time::interval(self.config.sweep_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let health = self.deps.health.component("orchestrator.sweeper");
+        let mut failing = false;
         if self.config.is_mutant(Mutant::TimersReset)
             && let Err(error) = self.reset_timers().await
         {
@@ -68,8 +69,18 @@ impl Sweeper {
                 continue;
             }
             match self.sweep().await {
-                Ok(()) => health.ok(),
-                Err(error) => health.failing(error.to_string()),
+                Ok(()) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("what is due is looked after again");
+                    }
+                    health.ok();
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "a sweep failed; trying again");
+                    }
+                    health.failing(error.to_string());
+                }
             }
         }
     }
