@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use nexus_bus::{Bus, Delivery, Group, GroupSpec, Outgoing, Record};
-use nexus_contracts::channels;
+use nexus_contracts::{ConversationId, Metadata, channels};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -18,7 +19,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Client {
     bus: Bus,
     group: Group,
-    text: &'static str,
     asked: HashMap<String, Instant>,
 }
 
@@ -30,9 +30,23 @@ pub(crate) struct Ran {
     pub(crate) elapsed: Duration,
 }
 
+/// What came of one question.
+pub(crate) struct Said {
+    /// From question to answer.
+    pub(crate) time: Duration,
+    /// Where it was said.
+    pub(crate) conversation: ConversationId,
+}
+
+struct Answer {
+    time: Duration,
+    /// As it came, not yet read.
+    metadata: Option<Bytes>,
+}
+
 impl Client {
-    /// A client that asks this.
-    pub(crate) async fn new(bus: &Bus, text: &'static str) -> Result<Self> {
+    /// A client of this bus.
+    pub(crate) async fn new(bus: &Bus) -> Result<Self> {
         let spec = GroupSpec {
             channel: channels::REQUESTS_PROCESSED.to_owned(),
             group: "bench".to_owned(),
@@ -44,22 +58,22 @@ impl Client {
         Ok(Self {
             bus: bus.clone(),
             group,
-            text,
             asked: HashMap::new(),
         })
     }
 
-    /// Asks `turns` questions, `in_flight` at a time, each in a conversation of its own.
-    pub(crate) async fn ask(&mut self, turns: usize, in_flight: usize) -> Result<Ran> {
+    /// Asks this `turns` times, `in_flight` at a time, each in a conversation of its own.
+    pub(crate) async fn ask(&mut self, text: &str, turns: usize, in_flight: usize) -> Result<Ran> {
+        let question = json!({ "text": text });
         let started = Instant::now();
         let mut times = Vec::with_capacity(turns);
-        self.put(in_flight.min(turns)).await?;
         let mut asked = in_flight.min(turns);
+        self.put(&question, asked).await?;
         while times.len() < turns {
             let answered = self.answers().await?;
-            times.extend_from_slice(&answered);
             let more = answered.len().min(turns - asked);
-            self.put(more).await?;
+            times.extend(answered.into_iter().map(|answer| answer.time));
+            self.put(&question, more).await?;
             asked += more;
         }
         Ok(Ran {
@@ -68,19 +82,40 @@ impl Client {
         })
     }
 
-    async fn put(&mut self, count: usize) -> Result<()> {
+    /// Says one thing and waits for the answer.
+    pub(crate) async fn say(
+        &mut self,
+        conversation: Option<ConversationId>,
+        text: &str,
+    ) -> Result<Said> {
+        let question = match conversation {
+            None => json!({ "text": text }),
+            Some(id) => json!({ "text": text, "conversation_id": id }),
+        };
+        self.put(&question, 1).await?;
+        let answer = self.answers().await?.pop().context("no answer")?;
+        let metadata = answer.metadata.context("an answer without metadata")?;
+        let metadata: Metadata = serde_json::from_slice(&metadata)?;
+        Ok(Said {
+            time: answer.time,
+            conversation: metadata
+                .conversation_id
+                .context("an answer of no conversation")?,
+        })
+    }
+
+    async fn put(&mut self, question: &Value, count: usize) -> Result<()> {
         if count == 0 {
             return Ok(());
         }
         let mut batch = Vec::with_capacity(count);
         for _ in 0..count {
             let id = Uuid::now_v7().to_string();
-            let payload = serde_json::json!({ "text": self.text }).to_string();
             let fields = [
                 ("id", id.clone()),
                 ("type", "message.submitted".to_owned()),
                 ("correlation_id", id.clone()),
-                ("payload", payload),
+                ("payload", question.to_string()),
             ];
             let fields = fields.map(|(name, value)| (name.to_owned(), Bytes::from(value)));
             batch.push(Outgoing {
@@ -93,32 +128,36 @@ impl Client {
         Ok(())
     }
 
-    /// Times of the answers that came with the next read.
-    async fn answers(&mut self) -> Result<Vec<Duration>> {
+    /// The answers that came with the next read.
+    async fn answers(&mut self) -> Result<Vec<Answer>> {
         let silent = Instant::now();
         loop {
             let batch = self.group.reader.next(1024, Duration::from_secs(1)).await?;
             ensure!(silent.elapsed() < SILENCE, "no answer for {SILENCE:?}");
-            let mut times = Vec::new();
+            let mut answers = Vec::new();
             let mut settlements = Vec::with_capacity(batch.len());
             for leased in batch {
                 let record = &leased.entry.record;
                 ensure!(
                     record.text("type") != Some("message.failed"),
-                    "a question failed"
+                    "a question failed: {}",
+                    String::from_utf8_lossy(record.get("payload").map_or(b"", |text| text))
                 );
                 if record.text("type") == Some("message.completed") {
                     let id = record.text("correlation_id").context("no correlation id")?;
                     // An answer that is published again after a hiccup counts once.
-                    times.extend(self.asked.remove(id).map(|asked| asked.elapsed()));
+                    answers.extend(self.asked.remove(id).map(|asked| Answer {
+                        time: asked.elapsed(),
+                        metadata: record.get("metadata").cloned(),
+                    }));
                 }
                 settlements.push(Delivery::new(leased).ack(Vec::new()));
             }
             for settled in self.group.settler.settle(&settlements).await {
                 settled?;
             }
-            if !times.is_empty() {
-                return Ok(times);
+            if !answers.is_empty() {
+                return Ok(answers);
             }
         }
     }

@@ -1,9 +1,16 @@
 //! Figures of Nexus, as ratios measured in one run. See README.md.
 
 mod client;
+mod comparison;
+mod database;
+mod deployment;
 mod floor;
+mod growth;
 mod measure;
+mod peer;
 mod server;
+mod statements;
+mod table;
 mod turns;
 
 use anyhow::Result;
@@ -24,6 +31,8 @@ struct Arguments {
 enum What {
     /// Whole turns: a message in, an answer out, through every worker.
     Turns(turns::Options),
+    /// What a turn costs as its conversation grows.
+    Growth(growth::Options),
 }
 
 fn main() -> Result<()> {
@@ -36,5 +45,18 @@ fn main() -> Result<()> {
         .build()?;
     match arguments.what {
         What::Turns(options) => runtime.block_on(turns::run(options)),
+        What::Growth(options) => runtime.block_on(growth::run(options)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_one() {
+        Arguments::command().debug_assert();
     }
 }

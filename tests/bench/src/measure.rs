@@ -10,7 +10,7 @@ use serde::Serialize;
 const TICKS: f64 = 100.0;
 
 /// Latencies of one run, in milliseconds.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Latency {
     /// Half of the turns were faster.
     pub p50_ms: f64,
@@ -38,6 +38,20 @@ impl Latency {
     }
 }
 
+/// With as many decimals, and never more than it is.
+pub(crate) fn at_least(value: f64, decimals: u32) -> String {
+    let scale = f64::from(10_u32.saturating_pow(decimals));
+    let decimals = decimals as usize;
+    format!("{:.decimals$}", (value * scale).floor() / scale)
+}
+
+/// With as many decimals, and never less than it is.
+pub(crate) fn at_most(value: f64, decimals: u32) -> String {
+    let scale = f64::from(10_u32.saturating_pow(decimals));
+    let decimals = decimals as usize;
+    format!("{:.decimals$}", (value * scale).ceil() / scale)
+}
+
 /// To three decimals.
 pub(crate) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
@@ -45,12 +59,55 @@ pub(crate) fn round(value: f64) -> f64 {
 
 /// Processor seconds a process has used.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
+    Ok(stat(pid)?.1)
+}
+
+/// The parent of a process, and the processor seconds it has used.
+fn stat(pid: u32) -> Result<(u32, f64)> {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"))?;
     // Fields after the command, which stands in brackets and may contain anything.
     let rest = stat.rsplit_once(')').context("no command in stat")?.1;
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = || -> Result<f64> { Ok(fields.next().context("short stat")?.parse()?) };
-    Ok((ticks()? + ticks()?) / TICKS)
+    let field = |at: usize| rest.split_whitespace().nth(at).context("short stat");
+    let ticks: f64 = field(11)?.parse::<f64>()? + field(12)?.parse::<f64>()?;
+    Ok((field(1)?.parse()?, ticks / TICKS))
+}
+
+/// Processor seconds a process and its children have used.
+pub(crate) fn cpu_seconds_of_all(parent: u32) -> Result<f64> {
+    let mut seconds = cpu_seconds(parent)?;
+    for process in std::fs::read_dir("/proc")?.flatten() {
+        let name = process.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // A process that ends meanwhile is none of those that work.
+        if let Ok((its_parent, used)) = stat(pid)
+            && its_parent == parent
+        {
+            seconds += used;
+        }
+    }
+    Ok(seconds)
+}
+
+/// Processor time all threads of this process have used that still run: to the nanosecond, where
+/// [`cpu_seconds`] counts ticks.
+pub(crate) fn own_cpu() -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir("/proc/self/task")?.flatten() {
+        let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else {
+            continue;
+        };
+        let first = text.split_whitespace().next();
+        nanoseconds += first.context("short schedstat")?.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// How busy the machine was: runnable processes over the last minute.
+pub(crate) fn load() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/loadavg")?;
+    Ok(text.split_whitespace().next().unwrap_or("?").to_owned())
 }
 
 /// Resident memory of this process, in MiB.
@@ -66,4 +123,15 @@ pub(crate) fn resident_mib() -> Result<f64> {
         .context("no number")?
         .parse()?;
     Ok(round(kib / 1024.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_never_better_than_they_are() {
+        assert_eq!([at_least(9.99, 1), at_least(10.0, 1)], ["9.9", "10.0"]);
+        assert_eq!([at_most(1.201, 2), at_most(1.2, 1)], ["1.21", "1.2"]);
+    }
 }

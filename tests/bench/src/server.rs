@@ -71,7 +71,7 @@ impl Server {
 }
 
 /// The process that listens on a port of this machine.
-fn listener(port: u16) -> Result<u32> {
+pub(crate) fn listener(port: u16) -> Result<u32> {
     let table = std::fs::read_to_string("/proc/net/tcp")?;
     let local = format!(":{port:04X}");
     let inode = table

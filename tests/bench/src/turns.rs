@@ -1,64 +1,91 @@
-//! `turns`: whole turns through every worker, beside the floor of the same server.
+//! `turns`: whole turns through every worker, beside the floor of the same server or a peer.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use anyhow::Result;
-use clap::{Args, ValueEnum};
-use nexus_service_kit::{ConfigSource, Node, NodeConfig, RunningNode};
+use anyhow::{Result, ensure};
+use clap::Args;
+use nexus_testkit::PgServer;
 use serde::Serialize;
 
-use crate::client::{Client, Ran};
+use crate::client::Ran;
+use crate::comparison;
+use crate::database::{self, Storage};
+use crate::deployment::{Deployment, Wanted};
 use crate::floor;
-use crate::measure::{Latency, cpu_seconds, resident_mib, round};
+use crate::measure::{Latency, cpu_seconds, load, resident_mib, round};
+use crate::peer::{Peer, PeerOptions};
 use crate::server::{Backend, Server};
+use crate::statements::{Counter, Counts};
+use crate::table::{Table, say};
 
 /// How to measure.
 #[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub(crate) struct Options {
     /// The bus.
     #[arg(long, value_enum, default_value = "embedded")]
-    bus: Backend,
-    /// Questions asked at a time.
-    #[arg(long, default_value_t = 1)]
-    in_flight: usize,
+    pub(crate) bus: Backend,
+    /// Questions asked at a time [default: 1; with --peer 1 and 256].
+    #[arg(long)]
+    pub(crate) in_flight: Option<usize>,
     /// Questions measured, after a tenth as many to warm up.
     #[arg(long)]
-    turns: Option<usize>,
-    /// Where state is kept; `memory` shows the bus path alone.
-    #[arg(long, value_enum, default_value = "sqlite")]
-    store: Storage,
-    /// Questions that need a tool.
+    pub(crate) turns: Option<usize>,
+    /// Where state is kept; `memory` shows the bus path alone [default: sqlite; with --peer sqlite
+    /// and postgres].
+    #[arg(long, value_enum)]
+    pub(crate) store: Option<Storage>,
+    /// Questions that need a tool. With --peer there are both kinds.
     #[arg(long)]
     tools: bool,
     /// Run the recorder too, which reads every message.
     #[arg(long)]
-    recorder: bool,
+    pub(crate) recorder: bool,
+    /// Count the statements of a turn; needs `--store postgres` and costs time.
+    #[arg(long)]
+    statements: bool,
+    /// Measure another system too, in the same run, with the same kind of store.
+    #[arg(long, value_enum)]
+    peer: Option<Peer>,
+    /// Settings of the PostgreSQL server, as in `--postgres fsync=off`; repeatable.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) postgres: Vec<String>,
     /// Overrides one key of the configuration, as in `--set orchestrator.batch=64`; repeatable.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
-    set: Vec<String>,
+    pub(crate) set: Vec<String>,
+    /// What a peer may be told.
+    #[command(flatten)]
+    pub(crate) peers: PeerOptions,
 }
 
-/// Where state is kept.
-#[derive(Clone, Copy, ValueEnum)]
-enum Storage {
-    /// `SQLite` files that survive `kill -9`.
-    Sqlite,
-    /// `SQLite` in memory.
-    Memory,
+/// One measurement.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    /// The database.
+    pub(crate) storage: Storage,
+    /// Questions asked at a time.
+    pub(crate) in_flight: usize,
+    /// Whether they need a tool.
+    pub(crate) tools: bool,
 }
 
 #[derive(Serialize)]
-struct Report {
+pub(crate) struct Report {
     bus: &'static str,
     store: &'static str,
     in_flight: usize,
     turns: usize,
     tools: bool,
     recorder: bool,
-    turns_per_second: f64,
+    load: String,
+    pub(crate) turns_per_second: f64,
     #[serde(flatten)]
-    latency: Latency,
-    /// Processor seconds per 1,000 turns: this process, and the server beside it.
+    pub(crate) latency: Latency,
+    /// Processor seconds per 1,000 turns: this process, and the servers beside it.
     cpu_seconds_per_1000: f64,
     server_cpu_seconds_per_1000: f64,
     resident_mib: f64,
@@ -79,66 +106,86 @@ struct FloorReport {
     p50_ratio_to_floor: f64,
 }
 
-/// Measures and prints one JSON line.
+/// Measures, and prints one JSON line; with a peer a table.
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = Server::start(options.bus, folder.path()).await?;
-    let node = node(&options, &server, folder.path()).await?;
-    let text = if options.tools {
+    if let Some(peer) = options.peer {
+        ensure!(!options.statements, "--statements is for Nexus alone");
+        return comparison::run(peer, &options).await;
+    }
+    let plan = Plan {
+        storage: options.store.unwrap_or(Storage::Sqlite),
+        in_flight: options.in_flight.unwrap_or(1),
+        tools: options.tools,
+    };
+    let postgres = match plan.storage {
+        Storage::Postgres => Some(database::postgres(&options.postgres).await?),
+        Storage::Sqlite | Storage::Memory => None,
+    };
+    let report = measure(&options, plan, postgres.as_ref()).await?;
+    say(&serde_json::to_string(&report)?)
+}
+
+/// Measures Nexus once.
+pub(crate) async fn measure(
+    options: &Options,
+    plan: Plan,
+    postgres: Option<&Arc<PgServer>>,
+) -> Result<Report> {
+    let wanted = Wanted {
+        bus: options.bus,
+        storage: plan.storage,
+        postgres,
+        counted: options.statements,
+        recorder: options.recorder,
+        set: &options.set,
+    };
+    let deployment = Deployment::start(&wanted).await?;
+    let mut client = deployment.client().await?;
+    let text = if plan.tools {
         "What is 37 * 43?"
     } else {
         "hello"
     };
-    let mut client = Client::new(node.bus(), text).await?;
-    let turns = options.turns.unwrap_or(if options.in_flight == 1 {
-        2_000
-    } else {
-        30_000
-    });
-    client.ask(turns / 10 + 1, options.in_flight).await?;
+    let usual = if plan.in_flight == 1 { 2_000 } else { 30_000 };
+    let turns = options.turns.unwrap_or(usual);
+    client.ask(text, turns / 10 + 1, plan.in_flight).await?;
 
-    let messages = messages(&node).await?;
-    let (cpu, server_cpu) = (cpu_seconds(std::process::id())?, server.cpu_seconds()?);
-    let mut ran = client.ask(turns, options.in_flight).await?;
-    let cpu = cpu_seconds(std::process::id())? - cpu;
-    let server_cpu = server.cpu_seconds()? - server_cpu;
-    let messages_per_turn = (self::messages(&node).await? - messages) / turns as f64;
-    let resident_mib = resident_mib()?;
-    node.shutdown();
-    node.stopped().await?;
+    let messages = deployment.messages(None).await?;
+    let counts = deployment.database.counter().map(Counter::counts);
+    let cpu = (cpu_seconds(std::process::id())?, deployment.servers_cpu()?);
+    let mut ran = client.ask(text, turns, plan.in_flight).await?;
+    let used = (
+        cpu_seconds(std::process::id())? - cpu.0,
+        deployment.servers_cpu()? - cpu.1,
+    );
+    if let (Some(before), Some(counter)) = (counts, deployment.database.counter()) {
+        print_statements(&before, &counter.counts(), turns)?;
+    }
+    let messages_per_turn = (deployment.messages(None).await? - messages) / turns as f64;
+    let (resident_mib, load) = (resident_mib()?, load()?);
+    let (server, _folder) = deployment.stop().await?;
 
     let per_second = per_second(&ran);
     let latency = Latency::of(&mut ran.times);
-    let floor = floor_of(
-        &server,
-        (messages_per_turn, turns),
-        &options,
-        (per_second, &latency),
-    );
-    let report = Report {
+    let measured = (messages_per_turn, turns, plan.in_flight);
+    let floor = floor_of(&server, measured, (per_second, &latency)).await?;
+    let of_1000 = |seconds: f64| round(seconds / turns as f64 * 1000.0);
+    Ok(Report {
         bus: options.bus.name(),
-        store: match options.store {
-            Storage::Sqlite => "sqlite",
-            Storage::Memory => "memory",
-        },
-        in_flight: options.in_flight,
+        store: plan.storage.name(),
+        in_flight: plan.in_flight,
         turns,
-        tools: options.tools,
+        tools: plan.tools,
         recorder: options.recorder,
+        load,
         turns_per_second: per_second,
-        cpu_seconds_per_1000: round(cpu / turns as f64 * 1000.0),
-        server_cpu_seconds_per_1000: round(server_cpu / turns as f64 * 1000.0),
+        cpu_seconds_per_1000: of_1000(used.0),
+        server_cpu_seconds_per_1000: of_1000(used.1),
         resident_mib,
         messages_per_turn: round(messages_per_turn),
-        floor: floor.await?,
+        floor,
         latency,
-    };
-    writeln(&serde_json::to_string(&report)?)
-}
-
-fn writeln(line: &str) -> Result<()> {
-    use std::io::Write;
-    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+    })
 }
 
 fn per_second(ran: &Ran) -> f64 {
@@ -147,16 +194,15 @@ fn per_second(ran: &Ran) -> f64 {
 
 async fn floor_of(
     server: &Server,
-    (messages, turns): (f64, usize),
-    options: &Options,
+    (messages, turns, in_flight): (f64, usize, usize),
     (nexus, latency): (f64, &Latency),
 ) -> Result<Option<FloorReport>> {
     let Server::Redis(redis) = server else {
         return Ok(None);
     };
     let hops = messages.round().max(1.0) as usize;
-    floor::run(&redis.url(), hops, turns / 10 + 1, options.in_flight).await?;
-    let mut ran = floor::run(&redis.url(), hops, turns, options.in_flight).await?;
+    floor::run(&redis.url(), hops, turns / 10 + 1, in_flight).await?;
+    let mut ran = floor::run(&redis.url(), hops, turns, in_flight).await?;
     let turns_per_second = per_second(&ran);
     let floor = Latency::of(&mut ran.times);
     Ok(Some(FloorReport {
@@ -168,47 +214,20 @@ async fn floor_of(
     }))
 }
 
-/// Messages written so far, on all channels.
-async fn messages(node: &RunningNode) -> Result<f64> {
-    let channels = node.bus().channels().await?;
-    Ok(channels.iter().map(|channel| channel.entries).sum::<u64>() as f64)
-}
-
-/// Every worker a turn passes, in this process.
-async fn node(options: &Options, server: &Server, folder: &Path) -> Result<RunningNode> {
-    let store = match options.store {
-        Storage::Sqlite => format!("sqlite:{}", folder.join("data").display()),
-        Storage::Memory => "sqlite::memory:".to_owned(),
-    };
-    let providers = folder.join("providers.yaml");
-    std::fs::write(
-        &providers,
-        "default: demo\nproviders:\n  demo: {type: demo}\n",
-    )?;
-    let settings = [
-        ("bus.url", server.url()),
-        ("bus.blobs", folder.join("blobs").display().to_string()),
-        ("store.url", store),
-        ("http.listen", "127.0.0.1:0".to_owned()),
-        ("admin.listen", "127.0.0.1:0".to_owned()),
-        (
-            "provider-router.providers_file",
-            providers.display().to_string(),
-        ),
-    ];
-    let chosen = options.set.iter().filter_map(|one| one.split_once('='));
-    let settings: Vec<(String, String)> = settings
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .chain(chosen.map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect();
-    let source = ConfigSource::load(None, &settings)?;
-    let mut services = vec!["tool-executor", "provider-router", "orchestrator"];
-    if options.recorder {
-        services.push("recorder");
+/// Statements of a turn, by who asked and what they say.
+fn print_statements(before: &Counts, after: &Counts, turns: usize) -> Result<()> {
+    let mut table = Table::new(["service", "statement", "per turn"]);
+    let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+    for ((who, what), count) in after {
+        let earlier = before.get(&(who.clone(), what.clone())).copied();
+        let each = (count - earlier.unwrap_or(0)) as f64 / turns as f64;
+        if each >= 0.001 {
+            table.row(&[who.clone(), what.clone(), format!("{each:.3}")]);
+        }
+        *sums.entry(who).or_default() += each;
     }
-    let services: Vec<String> = services.into_iter().map(str::to_owned).collect();
-    let services = nexus::compose::chosen(&source, &services)
-        .map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    Ok(Node::start(NodeConfig::from_source(&source)?, services).await?)
+    for (who, sum) in sums {
+        table.row(&[who.to_owned(), "all".to_owned(), format!("{sum:.3}")]);
+    }
+    table.print()
 }
