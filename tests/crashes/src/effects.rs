@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
+use nexus_service_kit::crash_point;
 use nexus_store::EffectClass;
 use nexus_tool_executor::{Tool, ToolContext, ToolError};
 use schemars::JsonSchema;
@@ -11,6 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
+
+/// The point at which the tool can be made slow. Not one of the executor: a question calls another
+/// tool beside this one, which would be delayed instead when it comes first, and has a limit of 2 s.
+pub const SLOW: &str = "append.slow";
 
 /// In the folder the node runs in.
 const FILE: &str = "effects";
@@ -32,6 +37,7 @@ impl Tool for Append {
     type Args = Line;
 
     async fn call(&self, line: Line, _: &ToolContext) -> Result<Value, ToolError> {
+        crash_point!(SLOW);
         let append = async {
             let mut file = OpenOptions::new()
                 .create(true)

@@ -13,7 +13,7 @@ use nexus_testkit::wait_until;
 use reqwest::Client;
 
 use crate::cases::Case;
-use crate::effects::effects;
+use crate::effects::{SLOW, effects};
 use crate::leftovers::{one_answer_each, pending, unsettled};
 use crate::model::{DONE, Model, UNKNOWN};
 use crate::person::Person;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 const CALLS: usize = 2;
 
 /// Longer than the time after which a command is sent again.
-const SLOW: &str = "1*return(delay:5000)";
+const TOO_LONG: &str = "1*return(delay:5000)";
 
 /// Leases and repetitions short enough for many cases in a minute.
 const SETTINGS: &[&str] = &[
@@ -153,7 +153,7 @@ impl Rig {
         let person = Person::new(self.client.clone(), self.url());
         if case.way == Way::SlowTool {
             let executor = self.switches("tool-executor").await?;
-            executor.set("tool-executor.before_effect", SLOW).await?;
+            executor.set(SLOW, TOO_LONG).await?;
         }
         let doomed = match case.way {
             Way::Deletion => Some(person.ask(number).await?),
