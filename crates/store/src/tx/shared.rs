@@ -33,7 +33,7 @@ impl SharedTx {
         self.tx.execute(None, sql, values).await
     }
 
-    /// As [`TenantTx::execute_rows`], on a table exempt from tenancy.
+    /// As [`TenantTx::execute_rows`](crate::TenantTx::execute_rows), on a table exempt from tenancy.
     ///
     /// # Errors
     /// As there.
@@ -68,7 +68,7 @@ impl SharedTx {
     /// Makes everything durable.
     ///
     /// # Errors
-    /// As [`TenantTx::commit`].
+    /// As [`TenantTx::commit`](crate::TenantTx::commit).
     pub async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await
     }

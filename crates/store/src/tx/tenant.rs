@@ -30,7 +30,7 @@ impl TenantTx {
         self.tenant.org
     }
 
-    /// The same statements as on a [`SharedTx::tenant`].
+    /// The same statements as on a [`SharedTx::tenant`](crate::SharedTx::tenant).
     #[must_use]
     pub fn as_ref(&self) -> TenantRef<'_> {
         TenantRef::new(&self.tx, self.tenant.clone())
@@ -78,7 +78,7 @@ impl TenantTx {
     }
 }
 
-/// A [`SharedTx`] under one organisation.
+/// A [`SharedTx`](crate::SharedTx) under one organisation.
 pub struct TenantRef<'a> {
     tx: &'a Tx,
     tenant: Tenant,
