@@ -193,22 +193,37 @@ impl PgSession {
         for part in sent.chunks(AT_ONCE) {
             let answers = join_all(part.iter().map(|sent| sent.what.send(client))).await;
             for (sent, answer) in part.iter().zip(answers) {
-                // The first that fails; those behind it say no more than that it did.
-                let answer = answer?;
+                // The first that fails; those behind it say no more than that it did. What an
+                // earlier one did not change may be why: whoever was overtaken writes twice what
+                // the other one wrote.
+                let answer = match answer {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        let whole = steps.iter().take(sent.step).zip(replies);
+                        return Err(checked(whole).err().unwrap_or(error));
+                    }
+                };
                 if let Some(reply) = replies.get_mut(sent.step) {
                     *reply = Some(together(reply.take(), answer));
                 }
             }
         }
-        let done = steps.iter().zip(replies).map(|(step, reply)| {
-            let reply = reply.unwrap_or(Reply::Changed(0));
-            if let (Step::Rows(rows), Reply::Changed(changed)) = (step, &reply) {
-                rows.check(*changed)?;
-            }
-            Ok(reply)
-        });
-        done.collect()
+        checked(steps.iter().zip(replies))
     }
+}
+
+/// The replies, unless too few rows were changed.
+fn checked<'a>(
+    replies: impl Iterator<Item = (&'a Step, Option<Reply>)>,
+) -> Result<Vec<Reply>, StoreError> {
+    let checked = replies.map(|(step, reply)| {
+        let reply = reply.unwrap_or(Reply::Changed(0));
+        if let (Step::Rows(rows), Reply::Changed(changed)) = (step, &reply) {
+            rows.check(*changed)?;
+        }
+        Ok(reply)
+    });
+    checked.collect()
 }
 
 impl Drop for PgSession {

@@ -6,32 +6,35 @@ use nexus_store::{StoreError, TenantTx, Value};
 use crate::fixture::{Fixture, org};
 use crate::transactions::{add, ids, stored, text};
 
+async fn add_later(tx: &TenantTx, id: i64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO note (org_id, id) VALUES ($1, $2)";
+    let tenant = tx.as_ref();
+    tenant
+        .later(sql, vec![text(tx.org()), Value::from(id)])
+        .await
+}
+
 /// What nobody waits for is there for whoever asks next, and gone with the transaction.
 pub(crate) async fn what_waits_goes_with_the_next_statement_or_the_commit(
     fixture: &Fixture,
 ) -> Result<()> {
     let (store, org) = (fixture.open().await?, org());
-    let later = async |tx: &TenantTx, id: i64| {
-        let sql = "INSERT INTO note (org_id, id) VALUES ($1, $2)";
-        let tenant = tx.as_ref();
-        tenant.later(sql, vec![text(org), Value::from(id)]).await
-    };
     let tx = store.begin(org).await?;
-    later(&tx, 1).await?;
+    add_later(&tx, 1).await?;
     ensure!(ids(&tx).await? == [1]);
-    later(&tx, 2).await?;
+    add_later(&tx, 2).await?;
     drop(tx);
     ensure!(stored(&store, org).await?.is_empty());
     let tx = store.begin(org).await?;
-    later(&tx, 3).await?;
-    later(&tx, 4).await?;
+    add_later(&tx, 3).await?;
+    add_later(&tx, 4).await?;
     tx.commit().await?;
     ensure!(stored(&store, org).await? == [3, 4]);
     // What fails is heard of by the commit, and takes the rest with it.
     let tx = store.begin(org).await?;
-    later(&tx, 5).await?;
-    later(&tx, 4).await?;
-    later(&tx, 6).await?;
+    add_later(&tx, 5).await?;
+    add_later(&tx, 4).await?;
+    add_later(&tx, 6).await?;
     let refused = tx.commit().await.err();
     ensure!(
         matches!(&refused, Some(StoreError::Constraint(_))),
@@ -73,6 +76,17 @@ pub(crate) async fn whoever_was_overtaken_commits_nothing(fixture: &Fixture) -> 
         "{overtaken:?}"
     );
     ensure!(stored(&store, org).await? == [1]);
+    // What comes behind fails too, for the same reason, and is not what is told.
+    let tx = store.begin(org).await?;
+    tx.as_ref()
+        .later_all_rows(insert, unless_changed, 3, rows(1..2))
+        .await?;
+    add_later(&tx, 1).await?;
+    let overtaken = tx.commit().await.err();
+    ensure!(
+        matches!(overtaken, Some(StoreError::Overtaken { .. })),
+        "{overtaken:?}"
+    );
     let tx = store.begin(org).await?;
     tx.as_ref()
         .later_all_rows(insert, unless_changed, 3, rows(2..100))
