@@ -107,7 +107,7 @@ impl Execution<'_> {
     /// Waits for the first thing that ends the call.
     async fn watch(&self) -> Result<Result<Value, Ended>, Lost> {
         let mut task = self.start();
-        let (limit, code) = self.limit();
+        let limit = self.limit();
         tokio::select! {
             biased;
             Some(joined) = task.join_next() => Ok(self.ended(joined)),
@@ -116,9 +116,12 @@ impl Execution<'_> {
             () = self.run_cancelled() => {
                 Ok(Err(self.cut_short("cancelled", "the run was cancelled while the tool ran")))
             }
-            () = tokio::time::sleep(limit) => {
+            () = self.deadline_over() => {
+                Ok(Err(self.cut_short("deadline_exceeded", "the tool was stopped at the deadline")))
+            }
+            () = awake(limit) => {
                 let detail = format!("the tool was stopped after {} ms", limit.as_millis());
-                Ok(Err(self.cut_short(code, &detail)))
+                Ok(Err(self.cut_short("timeout", &detail)))
             }
         }
         // Dropping the set drops the tool's future, which stops it.
@@ -143,21 +146,20 @@ impl Execution<'_> {
         task
     }
 
-    /// How long the call may take, and the code of taking longer.
-    fn limit(&self) -> (Duration, &'static str) {
-        let timeout = self
-            .tool
-            .timeout()
-            .unwrap_or(self.held.executor.config.default_timeout);
+    /// How long the call may take.
+    fn limit(&self) -> Duration {
+        let own = self.tool.timeout();
+        own.unwrap_or(self.held.executor.config.default_timeout)
+    }
+
+    /// Ends at the command's deadline.
+    async fn deadline_over(&self) {
+        let Some(deadline) = self.held.call.command.metadata.deadline else {
+            return std::future::pending().await;
+        };
         let now = self.held.executor.clock.now().as_millis();
-        let left = self.held.call.command.metadata.deadline.map(|deadline| {
-            let millis = deadline.as_millis().saturating_sub(now).max(0);
-            Duration::from_millis(millis.unsigned_abs())
-        });
-        match left {
-            Some(left) if left < timeout => (left, "deadline_exceeded"),
-            _ => (timeout, "timeout"),
-        }
+        let left = deadline.as_millis().saturating_sub(now).max(0);
+        tokio::time::sleep(Duration::from_millis(left.unsigned_abs())).await;
     }
 
     fn ended(&self, joined: Result<Result<Value, ToolError>, JoinError>) -> Result<Value, Ended> {
@@ -255,6 +257,18 @@ impl Execution<'_> {
     }
 }
 
+/// Ends when this process was awake for so long. While it is stopped, or its machine suspended, time
+/// passes and the tool gets none of it: of such a gap no more than a slice counts.
+async fn awake(limit: Duration) {
+    const SLICE: Duration = Duration::from_millis(50);
+    let mut left = limit;
+    while !left.is_zero() {
+        let slice = left.min(SLICE);
+        tokio::time::sleep(slice).await;
+        left -= slice;
+    }
+}
+
 /// How a call ended, in one word of a closed set.
 fn word(ended: &Ended) -> &'static str {
     match ended {
@@ -266,5 +280,29 @@ fn word(ended: &Ended) -> &'static str {
             "deadline_exceeded" => "deadline_exceeded",
             _ => "failed",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use tokio::time::{Instant, advance};
+
+    use super::awake;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_process_stood_still_is_not_the_tools() {
+        let mut limit = pin!(awake(Duration::from_secs(2)));
+        assert!(limit.as_mut().now_or_never().is_none());
+        advance(Duration::from_mins(1)).await;
+        assert!(limit.as_mut().now_or_never().is_none());
+        let began = Instant::now();
+        limit.await;
+        let took = began.elapsed();
+        assert!(took > Duration::from_millis(1900), "{took:?}");
+        assert!(took < Duration::from_millis(2100), "{took:?}");
     }
 }
