@@ -175,6 +175,9 @@ pub struct History {
     pub journal: Vec<JournalRow>,
     /// Its conversations.
     pub conversations: Vec<ConversationRow>,
+    /// Changes that did not raise a conversation's version, as the server itself noted them: which
+    /// conversation, and what was written over what.
+    pub overwritten: Vec<(String, String)>,
     /// Conversations whose checkpoint is not what their journal folds to: which, and how they differ.
     pub misfolded: Vec<(String, String)>,
     /// How many were folded.

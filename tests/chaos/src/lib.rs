@@ -19,6 +19,7 @@ pub mod run;
 pub mod scenario;
 pub mod scrape;
 pub mod servers;
+pub mod takeover;
 pub mod talk;
 pub mod wipe;
 pub mod worker;

@@ -88,6 +88,12 @@ pub async fn stored(deployment: &Deployment, history: &mut History) -> Result<()
             });
         }
     }
+    for row in database.overwritten().await? {
+        if let [conversation, was, became] = row.as_slice() {
+            let what = format!("version {became} over {was}");
+            history.overwritten.push((conversation.clone(), what));
+        }
+    }
     for service in ["provider-router", "tool-executor"] {
         let sql = "SELECT id, class, attempt, CASE WHEN completed_at IS NULL THEN 0 ELSE 1 END \
                    FROM effect";

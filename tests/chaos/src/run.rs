@@ -1,7 +1,7 @@
 //! One run: talk and faults, healing, waiting, reading what is stored, checking.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::CLIENTS;
-use crate::config::{BusKind, DbKind};
+use crate::config::BusKind;
 use crate::deployment::Deployment;
 use crate::fault::{Lane, Schedule};
-use crate::history::History;
+use crate::history::{History, Refused};
 use crate::http::Http;
 use crate::log::Log;
 use crate::model::Model;
@@ -25,7 +25,8 @@ use crate::observe;
 use crate::raw::Raw;
 use crate::report::{Aside, Report};
 use crate::scenario::Scenario;
-use crate::scrape::Counters;
+use crate::scrape::{self, Counters};
+use crate::takeover::takeover;
 use crate::talk::{Route, Talker};
 
 /// Between two looks for workers that ended by themselves.
@@ -46,7 +47,7 @@ pub struct Stage {
     /// Ends listeners and the supervisor.
     end: CancellationToken,
     tasks: JoinSet<Result<()>>,
-    counting: JoinSet<Result<Counters>>,
+    counters: Arc<Mutex<Counters>>,
 }
 
 impl Stage {
@@ -62,15 +63,13 @@ impl Stage {
         let deployment = Deployment::prepare(shape, program, folder, &model.base_url()).await?;
         let deployment = Arc::new(deployment);
         deployment.start().await?;
-        let (end, mut tasks, mut counting) =
-            (CancellationToken::new(), JoinSet::new(), JoinSet::new());
+        deployment.database.lock().await.watch_versions().await?;
+        let (end, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(supervise(Arc::clone(&deployment), end.clone()));
         let (workers, stop) = (deployment.workers.clone(), end.clone());
-        counting.spawn(async move {
-            let mut counters = Counters::default();
-            counters.watch(&workers, &stop).await?;
-            Ok(counters)
-        });
+        let counters = Arc::<Mutex<Counters>>::default();
+        let counted = Arc::clone(&counters);
+        tasks.spawn(async move { scrape::watch(&counted, &workers, &stop).await });
         Ok(Self {
             bus: deployment.open_bus().await?,
             http: Arc::new(Http::new(deployment.url())?),
@@ -79,7 +78,7 @@ impl Stage {
             model,
             end,
             tasks,
-            counting,
+            counters,
         })
     }
 
@@ -97,6 +96,13 @@ impl Stage {
                 .spawn(async move { raw.listen(&log, &end).await });
         }
         routes
+    }
+
+    /// Writes that were refused so far.
+    #[must_use]
+    pub fn refused(&self) -> Refused {
+        let counters = self.counters.lock();
+        counters.unwrap_or_else(PoisonError::into_inner).refused()
     }
 
     /// Waits until nothing is left over, for as long as patience lasts; what is left then is for
@@ -120,9 +126,7 @@ impl Stage {
         while let Some(task) = self.tasks.join_next().await {
             task??;
         }
-        if let Some(counters) = self.counting.join_next().await {
-            history.refused = counters??.refused();
-        }
+        history.refused = self.refused();
         let mut aside = Aside::default();
         for worker in &self.deployment.workers {
             let lives = worker.lives().await;
@@ -164,21 +168,7 @@ pub async fn run(scenario: &Scenario, program: &Path, command: &str) -> Result<R
         }
     }
     let mut talking = talkers(&mut stage, scenario, (&stop, &give_up));
-    let timer = async {
-        tokio::time::sleep(scenario.lasts).await;
-        stop.cancel();
-        Ok(())
-    };
-    // Lanes end when the timer does, and one that fails ends the run.
-    let nemesis = Nemesis {
-        deployment: Arc::clone(&stage.deployment),
-        log: Arc::clone(&stage.log),
-        only: scenario.only.clone(),
-    };
-    let workers = Box::pin(nemesis.run(schedule(scenario, Lane::Workers), &stop));
-    let beneath = Box::pin(nemesis.run(schedule(scenario, Lane::Beneath), &stop));
-    let broken = futures::future::try_join3(workers, beneath, timer).await;
-    if let Err(error) = broken {
+    if let Err(error) = storm(&stage, scenario, &stop).await {
         return Err(stage.deployment.with_output(error).await);
     }
     stage.deployment.heal().await?;
@@ -187,7 +177,7 @@ pub async fn run(scenario: &Scenario, program: &Path, command: &str) -> Result<R
         patience: u64::try_from(scenario.patience.as_millis())?,
         run_timeout: u64::try_from(scenario.shape.tuning.run_timeout.as_millis())?,
         calls_per_fault: scenario.talkers as u64,
-        competed: competes(scenario),
+        competed: scenario.takeover,
         ..History::default()
     };
     let everyone = async { while talking.join_next().await.is_some() {} };
@@ -205,6 +195,28 @@ pub async fn run(scenario: &Scenario, program: &Path, command: &str) -> Result<R
     };
     command.clone_into(&mut aside.command);
     Ok(Report::new(&history, aside))
+}
+
+/// Faults for as long as the scenario says.
+async fn storm(stage: &Stage, scenario: &Scenario, stop: &CancellationToken) -> Result<()> {
+    if scenario.takeover {
+        takeover(stage).await.context("takeover")?;
+    }
+    let timer = async {
+        tokio::time::sleep(scenario.lasts).await;
+        stop.cancel();
+        Ok(())
+    };
+    // Lanes end when the timer does, and one that fails ends the run.
+    let nemesis = Nemesis {
+        deployment: Arc::clone(&stage.deployment),
+        log: Arc::clone(&stage.log),
+        only: scenario.only.clone(),
+    };
+    let workers = Box::pin(nemesis.run(schedule(scenario, Lane::Workers), stop));
+    let beneath = Box::pin(nemesis.run(schedule(scenario, Lane::Beneath), stop));
+    futures::future::try_join3(workers, beneath, timer).await?;
+    Ok(())
 }
 
 fn talkers(
@@ -245,9 +257,4 @@ fn late(scenario: &Scenario) -> Duration {
             .min(Duration::from_secs(10));
     }
     Duration::from_secs(2)
-}
-
-fn competes(scenario: &Scenario) -> bool {
-    let replicas = scenario.shape.db == DbKind::Postgres && scenario.shape.bus != BusKind::Embedded;
-    replicas && scenario.topics.silence < 1.0
 }

@@ -68,6 +68,8 @@ pub struct Scenario {
     pub pace: Pace,
     /// Only workers whose names begin so are killed and frozen.
     pub only: Option<String>,
+    /// Whether the run begins with a worker that is late; needs replicas.
+    pub takeover: bool,
     /// A service that is away until everything is healed.
     pub away: Option<&'static str>,
     /// Instead of faults by chance: where the bus is wiped, and how many conversations stand there.
@@ -99,6 +101,8 @@ impl Scenario {
             chosen && kind.is_possible(options.bus, options.db)
         };
         let patience = Duration::from_secs(options.patience.unwrap_or(60));
+        let replicas = options.db == DbKind::Postgres && options.bus != BusKind::Embedded;
+        let by_chance = options.focus.is_empty() && options.mutant.is_none();
         let mut scenario = Self {
             shape: Shape {
                 bus: options.bus,
@@ -113,6 +117,7 @@ impl Scenario {
             kinds: KINDS.into_iter().filter(wanted).collect(),
             pace,
             only: None,
+            takeover: replicas && by_chance,
             away: None,
             wipes: options.wipes.map(|each| (POINTS.to_vec(), each)),
         };

@@ -1,7 +1,7 @@
 //! Counters of the workers, added up over all their processes: a killed one takes its own along.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -25,25 +25,30 @@ const REFUSALS: [(&str, &str); 3] = [
 #[derive(Debug, Default)]
 pub struct Counters(BTreeMap<(String, u64, &'static str), u64>);
 
-impl Counters {
-    /// Looks at every worker until `stop`.
-    ///
-    /// # Errors
-    /// When no HTTP client can be made.
-    pub async fn watch(&mut self, workers: &[Arc<Worker>], stop: &CancellationToken) -> Result<()> {
-        let client = crate::http::client(Duration::from_secs(1))?;
-        loop {
-            let looks = workers.iter().map(|worker| look(&client, worker));
-            for (key, text) in futures::future::join_all(looks).await.into_iter().flatten() {
-                self.note(&key.0, key.1, &text);
-            }
-            let pause = tokio::time::sleep(EVERY);
-            if stop.run_until_cancelled(pause).await.is_none() {
-                return Ok(());
-            }
+/// Looks at every worker until `stop`.
+///
+/// # Errors
+/// When no HTTP client can be made.
+pub async fn watch(
+    counters: &Mutex<Counters>,
+    workers: &[Arc<Worker>],
+    stop: &CancellationToken,
+) -> Result<()> {
+    let client = crate::http::client(Duration::from_secs(1))?;
+    loop {
+        let looks = workers.iter().map(|worker| look(&client, worker));
+        for (key, text) in futures::future::join_all(looks).await.into_iter().flatten() {
+            let mut counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
+            counters.note(&key.0, key.1, &text);
+        }
+        let pause = tokio::time::sleep(EVERY);
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return Ok(());
         }
     }
+}
 
+impl Counters {
     /// Takes one process's metrics.
     pub fn note(&mut self, worker: &str, life: u64, text: &str) {
         for (counter, meaning) in REFUSALS {

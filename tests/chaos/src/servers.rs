@@ -187,6 +187,40 @@ impl Database {
         }
     }
 
+    /// Has the server note every change of a conversation that does not raise its version, from now
+    /// on. Files have one writer, who cannot be late.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn watch_versions(&self) -> Result<()> {
+        const NOTE: &str = "\
+            CREATE TABLE public.overwritten (conversation TEXT, was BIGINT, became BIGINT); \
+            CREATE FUNCTION public.note_overwritten() RETURNS trigger LANGUAGE plpgsql \
+            SECURITY DEFINER AS $$ BEGIN \
+            INSERT INTO public.overwritten VALUES (NEW.id, OLD.version, NEW.version); \
+            RETURN NEW; END $$; \
+            CREATE TRIGGER note_overwritten BEFORE UPDATE ON conversation FOR EACH ROW \
+            WHEN (NEW.version <= OLD.version) EXECUTE FUNCTION public.note_overwritten()";
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres { .. } => self.rows("orchestrator", NOTE).await.map(drop),
+        }
+    }
+
+    /// What was noted: conversation, version before and after.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn overwritten(&self) -> Result<Vec<Vec<String>>> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Postgres { .. } => {
+                let sql = "SELECT conversation, was, became FROM public.overwritten";
+                self.rows("orchestrator", sql).await
+            }
+        }
+    }
+
     /// Stops it at once, as `pg_ctl stop -m immediate` does.
     ///
     /// # Errors

@@ -154,7 +154,15 @@ async fn journal(tx: &TenantRef<'_>, plan: &Plan, writing: &Writing<'_>) -> Resu
     });
     let head = "INSERT INTO journal (org_id, conversation_id, seq, run_id, message_id, event_type, \
                 content_type, payload, environment, at)";
-    insert(tx, (head, ""), rows.collect()).await?;
+    // The journal's key would refuse a second writer too: who breaks the one on purpose breaks both.
+    let tail = if writing.compare_and_set {
+        ""
+    } else {
+        "ON CONFLICT (org_id, conversation_id, seq) DO UPDATE SET run_id = excluded.run_id, \
+         message_id = excluded.message_id, event_type = excluded.event_type, \
+         payload = excluded.payload, at = excluded.at"
+    };
+    insert(tx, (head, tail), rows.collect()).await?;
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::Found;
 use crate::history::History;
 
-/// Conversations that are behind their own journal, or ahead of it: somebody wrote over somebody.
+/// Conversations of which an older version was written over a newer one, and those that are behind
+/// their own journal, or ahead of it.
 #[must_use]
 pub fn accepted(history: &History) -> Vec<Found> {
     let mut last: BTreeMap<(&str, &str), i64> = BTreeMap::new();
@@ -21,7 +22,9 @@ pub fn accepted(history: &History) -> Vec<Found> {
             (vec![row.conversation.clone()], what)
         })
     });
-    differing.collect()
+    let overwritten = history.overwritten.iter();
+    let overwritten = overwritten.map(|(id, what)| (vec![id.clone()], what.clone()));
+    overwritten.chain(differing).collect()
 }
 
 /// Stale writes that stayed; and replicas that competed without ever refusing one.
@@ -44,6 +47,12 @@ mod tests {
     #[test]
     fn a_lost_update_is_caught() {
         caught(NAME, |history| history.conversations[0].version = 4);
+    }
+
+    #[test]
+    fn a_write_over_a_newer_version_is_caught() {
+        let what = ("c".to_owned(), "version 4 over 4".to_owned());
+        caught(NAME, |history| history.overwritten.push(what));
     }
 
     #[test]
