@@ -59,7 +59,11 @@ impl Raw {
                 let _ended = losses.changed().await;
             };
             tokio::select! {
-                heard = &mut answered => return self.remember(log, question, heard),
+                heard = &mut answered => {
+                    // The reply may be here before the bus has said that it has the question.
+                    log.accepted(&question.id);
+                    return self.remember(log, question, heard);
+                }
                 () = put => first = false,
             }
         }
