@@ -220,3 +220,43 @@ async fn a_message_costs_no_more_commands_than_it_must() -> Result<()> {
     );
     Ok(())
 }
+
+/// What the server calls `lag` is off for ever after this: it counts entries that were read, and that
+/// count is not written to a log that was rewritten meanwhile.
+#[tokio::test]
+async fn nothing_is_left_over_after_a_restart_from_a_rewritten_log() -> Result<()> {
+    let mut setup = Setup::new().await?;
+    let mut member = setup.join("group", "one", LONG).await?;
+    let handle = async |setup: &Setup, member: &mut Member, text: &str| {
+        publish(&setup.bus, &[text]).await?;
+        let leased = member.take_one().await?;
+        member.settle(Delivery::new(leased).ack(Vec::new())).await?;
+        anyhow::Ok(())
+    };
+    handle(&setup, &mut member, "a").await?;
+    let _started: String = setup.cli(&["BGREWRITEAOF"]).await?;
+    wait_until(PATIENCE, "the log to be rewritten", async || {
+        let told: String = setup.cli(&["INFO", "persistence"]).await?;
+        let done = |line: &str| told.lines().any(|told| told == line);
+        Ok(done("aof_rewrite_in_progress:0") && done("aof_rewrite_scheduled:0"))
+    })
+    .await?;
+    handle(&setup, &mut member, "b").await?;
+    handle(&setup, &mut member, "c").await?;
+    setup.server.kill().await?;
+    setup.server.start().await?;
+    let left = async || {
+        let backlog = setup.bus.backlog("work", "group").await?;
+        anyhow::Ok((backlog.undelivered, backlog.pending))
+    };
+    // Connections are made anew.
+    wait_until(PATIENCE, "the server", async || {
+        setup.bus.ping().await?;
+        Ok(true)
+    })
+    .await?;
+    assert_eq!(left().await?, (0, 0));
+    publish(&setup.bus, &["d", "e"]).await?;
+    assert_eq!(left().await?, (2, 0));
+    Ok(())
+}
