@@ -11,6 +11,7 @@ use nexus_contracts::Extra;
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, Usage};
 use serde_json::{Map, Value};
 
+use crate::provider::dialect::Reader;
 use crate::sse::SseError;
 use calls::CallParts;
 
@@ -242,6 +243,24 @@ impl Assembler {
     }
 }
 
+impl Reader for Assembler {
+    fn push(&mut self, data: &str) -> Result<String, WireError> {
+        Self::push(self, data).map(str::to_owned)
+    }
+
+    fn is_done(&self) -> bool {
+        Self::is_done(self)
+    }
+
+    fn is_finished(&self) -> bool {
+        Self::is_finished(self)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Answer, WireError> {
+        Self::finish(*self)
+    }
+}
+
 /// Adds a piece of an unknown field to what came before: texts and lists grow, the rest is replaced.
 fn join(fields: &mut Extra, name: String, piece: Value) {
     match (fields.get_mut(&name), piece) {
@@ -253,7 +272,7 @@ fn join(fields: &mut Extra, name: String, piece: Value) {
     }
 }
 
-/// Reads an error object: `{message, type, code}`, or a plain text.
+/// Reads an error object: `{message, type, code, status}`, or a plain text.
 #[must_use]
 pub fn reported(error: &Value) -> WireError {
     let word = |value: &Value| match value {
@@ -263,7 +282,10 @@ pub fn reported(error: &Value) -> WireError {
     };
     let field = |name: &str| error.get(name).and_then(word);
     WireError::Reported {
-        code: field("code").or_else(|| field("type")).unwrap_or_default(),
+        code: field("code")
+            .or_else(|| field("type"))
+            .or_else(|| field("status"))
+            .unwrap_or_default(),
         message: field("message")
             .or_else(|| word(error))
             .unwrap_or_else(|| error.to_string()),

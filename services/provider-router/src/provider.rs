@@ -3,7 +3,9 @@
 //! A new kind of provider is one file here that ends in a [`ProviderType`], and one line in [`TYPES`].
 
 pub mod demo;
+pub mod dialect;
 pub mod failure;
+pub mod http;
 pub mod openai;
 pub mod wire;
 
@@ -20,7 +22,12 @@ use crate::registry::file::ProviderSettings;
 pub use failure::{FailureClass, ProviderFailure};
 
 /// Every kind of provider there is.
-pub const TYPES: &[ProviderType] = &[demo::TYPE, openai::TYPE];
+pub const TYPES: &[ProviderType] = &[
+    demo::TYPE,
+    openai::TYPE,
+    openai::PERPLEXITY,
+    openai::OLLAMA,
+];
 
 /// A kind of provider, as `type` names it in `providers.yaml`.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +38,8 @@ pub struct ProviderType {
     pub demo: bool,
     /// The model that answers when the file names none.
     pub default_model: &'static str,
+    /// Where it is when the file does not say; `None` when it is nowhere on the network.
+    pub base_url: Option<&'static str>,
     /// The variable that holds the key when the file names none; `None` when it needs no key.
     pub api_key_env: Option<&'static str>,
     /// Makes one. Reaches no network.

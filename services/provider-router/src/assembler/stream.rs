@@ -1,39 +1,40 @@
 //! The body of a response, as its bytes come, into an answer.
 
-use super::{Answer, Assembler, WireError};
+use super::{Answer, WireError};
+use crate::provider::dialect::Reader;
 use crate::sse::{MAX_EVENT_BYTES, SseDecoder, SseError};
 
 /// An answer on its way. Pure: whoever reads the network pushes what it got.
 #[derive(Debug)]
 pub struct AnswerStream {
     body: Body,
-    assembler: Assembler,
+    reader: Box<dyn Reader>,
 }
 
 #[derive(Debug)]
 enum Body {
     /// Server-sent events.
     Events(SseDecoder),
-    /// One JSON object, from a server that does not stream.
+    /// JSON, from a server that does not stream.
     Whole(Vec<u8>),
 }
 
 impl AnswerStream {
     /// A body of server-sent events.
     #[must_use]
-    pub fn of_events(seed: &str) -> Self {
+    pub fn of_events(reader: Box<dyn Reader>) -> Self {
         Self {
             body: Body::Events(SseDecoder::default()),
-            assembler: Assembler::new(seed),
+            reader,
         }
     }
 
-    /// A body that is one JSON object.
+    /// A body that is JSON as a whole.
     #[must_use]
-    pub fn of_object(seed: &str) -> Self {
+    pub fn of_whole(reader: Box<dyn Reader>) -> Self {
         Self {
             body: Body::Whole(Vec::new()),
-            assembler: Assembler::new(seed),
+            reader,
         }
     }
 
@@ -54,21 +55,21 @@ impl AnswerStream {
         };
         let mut text = String::new();
         for event in events {
-            text.push_str(self.assembler.push(&event)?);
+            text.push_str(&self.reader.push(&event)?);
         }
         Ok(text)
     }
 
     /// Whether nothing of interest follows.
     #[must_use]
-    pub const fn is_done(&self) -> bool {
-        self.assembler.is_done()
+    pub fn is_done(&self) -> bool {
+        self.reader.is_done()
     }
 
     /// Whether the model was done; token counts may still follow.
     #[must_use]
-    pub const fn is_finished(&self) -> bool {
-        self.assembler.is_finished()
+    pub fn is_finished(&self) -> bool {
+        self.reader.is_finished()
     }
 
     /// The body ended: the text its last bytes add, and the answer.
@@ -84,12 +85,12 @@ impl AnswerStream {
         let cut_short = matches!(self.body, Body::Events(_));
         let mut text = String::new();
         for event in rest {
-            match self.assembler.push(&event) {
-                Ok(more) => text.push_str(more),
+            match self.reader.push(&event) {
+                Ok(more) => text.push_str(&more),
                 Err(WireError::NotJson(_)) if cut_short => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok((text, self.assembler.finish()?))
+        Ok((text, self.reader.finish()?))
     }
 }

@@ -8,7 +8,7 @@ use super::{Answer, AnswerStream, Assembler, WireError};
 
 /// The answer in these pieces of a body, and the text that was passed on.
 fn read(pieces: &[&[u8]]) -> Result<(Answer, String), WireError> {
-    let mut stream = AnswerStream::of_events("seed");
+    let mut stream = AnswerStream::of_events(Box::new(Assembler::new("seed")));
     let mut heard = String::new();
     for piece in pieces {
         heard.push_str(&stream.push(piece)?);

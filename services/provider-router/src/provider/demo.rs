@@ -15,6 +15,7 @@ pub const TYPE: ProviderType = ProviderType {
     name: "demo",
     demo: true,
     default_model: demo::MODEL,
+    base_url: None,
     api_key_env: None,
     build,
 };

@@ -111,6 +111,12 @@ impl<'de> Deserialize<'de> for Kind {
 }
 
 impl ProviderSettings {
+    /// Where it is: what the file says, or what is usual for its kind.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        self.base_url.as_deref().or(self.kind.0.base_url)
+    }
+
     /// The variable its key is in, if it needs one. The usual variable of a kind is only read for
     /// the usual address: a key must not go to another server because nobody said which.
     #[must_use]

@@ -1,0 +1,299 @@
+//! A provider behind HTTP: one attempt, streaming, in whatever [`Dialect`] its kind speaks.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, RequestBuilder, Response, Url};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
+
+use super::dialect::Dialect;
+use super::{ChatRequest, DeltaSink, FailureClass, Provider, ProviderFailure, Setup};
+use crate::assembler::{Answer, AnswerStream};
+use crate::registry::file::Timeouts;
+use crate::retry;
+
+/// Most bytes read of an error's body.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+struct OverHttp {
+    name: String,
+    dialect: Box<dyn Dialect>,
+    client: Client,
+    base: Url,
+    /// What must never be shown: the key, and every word of the values of all headers.
+    secrets: Vec<SecretString>,
+    timeouts: Timeouts,
+}
+
+/// A provider with these settings. Reaches no network.
+///
+/// # Errors
+/// [`FailureClass::BadRequest`] when a setting cannot be used.
+pub fn build(
+    setup: &Setup<'_>,
+    dialect: impl Dialect + 'static,
+) -> Result<Arc<dyn Provider>, ProviderFailure> {
+    let settings = setup.settings;
+    if settings.delay_ms_per_token > 0 {
+        return Err(wrong("`delay_ms_per_token` is for the type `demo`"));
+    }
+    let address = settings.address().unwrap_or_default();
+    let base = base_url(address).map_err(wrong)?;
+    let (headers, secrets) = headers(setup, &dialect)?;
+    let client = Client::builder()
+        .default_headers(headers)
+        .user_agent(concat!("nexus/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(settings.timeouts.connect)
+        .tcp_nodelay(true)
+        // The key must not travel to wherever a redirect points.
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| wrong(format!("no HTTP client: {error}")))?;
+    Ok(Arc::new(OverHttp {
+        name: setup.name.to_owned(),
+        dialect: Box::new(dialect),
+        client,
+        base,
+        secrets,
+        timeouts: settings.timeouts,
+    }))
+}
+
+fn wrong(what: impl Into<String>) -> ProviderFailure {
+    ProviderFailure::new(FailureClass::BadRequest, what)
+}
+
+/// What is sent with every request, and the secrets in it.
+fn headers(
+    setup: &Setup<'_>,
+    dialect: &impl Dialect,
+) -> Result<(HeaderMap, Vec<SecretString>), ProviderFailure> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in dialect.headers() {
+        headers.insert(*name, HeaderValue::from_static(value));
+    }
+    let mut secrets = Vec::new();
+    for (name, value) in &setup.settings.headers {
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|error| wrong(format!("`headers`: `{name}`: {error}")))?;
+        let value = value.expose_secret();
+        // Word by word: an upstream may quote the key of `Bearer <key>` alone.
+        secrets.extend(value.split_whitespace().map(SecretString::from));
+        let value = secret_header(value)
+            .ok_or_else(|| wrong(format!("`headers`: the value of `{name}` cannot be sent")))?;
+        headers.insert(header, value);
+    }
+    if let Some(key) = &setup.api_key {
+        let key = key.expose_secret().trim();
+        let (name, value) = dialect.key_header(key);
+        let value = secret_header(&value)
+            .ok_or_else(|| wrong("the API key has characters no header can carry"))?;
+        headers.insert(name, value);
+        secrets.push(key.into());
+    }
+    Ok((headers, secrets))
+}
+
+/// With a slash at its end, so that paths join behind it.
+fn base_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(&format!("{}/", text.trim_end_matches('/')))
+        .map_err(|error| format!("`base_url`: {error}"))?;
+    match url.scheme() {
+        "http" | "https" if url.username().is_empty() && url.password().is_none() => Ok(url),
+        "http" | "https" => Err("`base_url` must not carry a name or password".to_owned()),
+        _ => Err("`base_url` must begin with https:// or http://".to_owned()),
+    }
+}
+
+fn secret_header(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl OverHttp {
+    fn request(&self, path: &str) -> Result<Url, ProviderFailure> {
+        self.base
+            .join(path)
+            .map_err(|error| self.failure(FailureClass::BadRequest, error))
+    }
+
+    fn failure(&self, class: FailureClass, what: impl std::fmt::Display) -> ProviderFailure {
+        ProviderFailure::new(class, format!("{}: {what}", self.name))
+    }
+
+    /// What an error of the HTTP client means.
+    fn broken(&self, error: reqwest::Error) -> ProviderFailure {
+        let (connecting, timed_out) = (error.is_connect(), error.is_timeout());
+        let host = self.base.host_str().unwrap_or_default();
+        let port = self.base.port_or_known_default().unwrap_or_default();
+        let cause = root_cause(&error.without_url());
+        if connecting {
+            let why = if timed_out {
+                "no answer in time".to_owned()
+            } else {
+                cause
+            };
+            let what = format!("cannot connect to {host}:{port}: {why}; check `base_url`");
+            return self.failure(FailureClass::Unreachable, what);
+        }
+        let what = format!("the connection to {host}:{port} broke: {cause}");
+        self.failure(FailureClass::Interrupted, what)
+    }
+
+    fn silent(&self, what: &str, limit: std::time::Duration) -> ProviderFailure {
+        let what = format!("no {what} within {limit:?}; see `timeouts` in providers.yaml");
+        self.failure(FailureClass::TimedOut, what)
+    }
+
+    /// Sends a request; anything but success is a failure.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ProviderFailure> {
+        let limit = self.timeouts.first_byte;
+        let answer = timeout(limit, request.send()).await;
+        let response = answer
+            .map_err(|_elapsed| self.silent("answer", limit))?
+            .map_err(|error| self.broken(error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)?
+                .to_str()
+                .ok()
+                .map(str::to_owned)
+        };
+        let retry_after = retry::asked_for(header);
+        let body = self.error_body(response).await;
+        let mut failure = ProviderFailure::of_status(&self.name, status, &body);
+        failure.retry_after = retry_after.or(failure.retry_after);
+        Err(failure)
+    }
+
+    /// The beginning of an error's body; what cannot be read of it is left out.
+    async fn error_body(&self, mut response: Response) -> String {
+        let mut body = Vec::new();
+        while body.len() < MAX_ERROR_BYTES {
+            match timeout(self.timeouts.idle, response.chunk()).await {
+                Ok(Ok(Some(bytes))) => body.extend_from_slice(&bytes),
+                _ => break,
+            }
+        }
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    async fn exchange(
+        &self,
+        request: &ChatRequest,
+        sink: &mut dyn DeltaSink,
+    ) -> Result<Answer, ProviderFailure> {
+        let call = self.dialect.call(request);
+        let call = call.map_err(|why| self.failure(FailureClass::BadRequest, why))?;
+        let post = self
+            .client
+            .post(self.request(&call.path)?)
+            .header(CONTENT_TYPE, "application/json");
+        let response = self
+            .send(
+                post.header(ACCEPT, "text/event-stream")
+                    .body(call.body.to_string()),
+            )
+            .await?;
+        let reader = self.dialect.reader(&request.id);
+        let answer = if is_json(&response) {
+            AnswerStream::of_whole(reader)
+        } else {
+            AnswerStream::of_events(reader)
+        };
+        self.read(response, answer, sink).await
+    }
+
+    /// Reads the answer as it comes.
+    async fn read(
+        &self,
+        mut response: Response,
+        mut answer: AnswerStream,
+        sink: &mut dyn DeltaSink,
+    ) -> Result<Answer, ProviderFailure> {
+        let unreadable = |error| ProviderFailure::of_wire(&self.name, &error);
+        let mut patience = self.timeouts.first_byte;
+        while !answer.is_done() {
+            let text = match timeout(patience, response.chunk()).await {
+                Ok(Ok(Some(bytes))) => answer.push(&bytes).map_err(unreadable)?,
+                Ok(Ok(None)) => break,
+                // The model was done; only the token counts did not come.
+                _ if answer.is_finished() => break,
+                Ok(Err(error)) => return Err(self.broken(error)),
+                Err(_elapsed) => return Err(self.silent("part of the answer", patience)),
+            };
+            patience = self.timeouts.idle;
+            if !text.is_empty() {
+                sink.delta(&text).await;
+            }
+        }
+        let (text, answer) = answer.close().map_err(unreadable)?;
+        if !text.is_empty() {
+            sink.delta(&text).await;
+        }
+        Ok(answer)
+    }
+
+    fn fit_to_show(&self, failure: ProviderFailure) -> ProviderFailure {
+        let secrets: Vec<&str> = self
+            .secrets
+            .iter()
+            .map(ExposeSecret::expose_secret)
+            .collect();
+        failure.fit_to_show(&secrets)
+    }
+}
+
+fn is_json(response: &Response) -> bool {
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/json"))
+}
+
+/// The innermost cause: the outer ones only say that there is one.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[async_trait]
+impl Provider for OverHttp {
+    async fn chat(
+        &self,
+        request: &ChatRequest,
+        sink: &mut dyn DeltaSink,
+    ) -> Result<Answer, ProviderFailure> {
+        let total = self.timeouts.total;
+        let answer = timeout(total, self.exchange(request, sink)).await;
+        let answer = answer.unwrap_or_else(|_elapsed| Err(self.silent("whole answer", total)));
+        answer.map_err(|failure| self.fit_to_show(failure))
+    }
+
+    async fn probe(&self) -> Result<String, ProviderFailure> {
+        let response = async {
+            self.send(self.client.get(self.request(self.dialect.probe_path())?))
+                .await
+        }
+        .await;
+        match response {
+            Ok(_) => Ok("reachable, and it takes the key".to_owned()),
+            Err(failure) if failure.class == FailureClass::UnknownModel => {
+                Ok("reachable; it does not list its models, so the key was not tried".to_owned())
+            }
+            Err(failure) => Err(self.fit_to_show(failure)),
+        }
+    }
+}
