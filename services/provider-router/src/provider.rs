@@ -2,9 +2,11 @@
 //!
 //! A new kind of provider is one file here that ends in a [`ProviderType`], and one line in [`TYPES`].
 
+pub mod anthropic;
 pub mod demo;
 pub mod dialect;
 pub mod failure;
+pub mod gemini;
 pub mod http;
 pub mod openai;
 pub mod wire;
@@ -27,6 +29,8 @@ pub const TYPES: &[ProviderType] = &[
     openai::TYPE,
     openai::PERPLEXITY,
     openai::OLLAMA,
+    anthropic::TYPE,
+    gemini::TYPE,
 ];
 
 /// A kind of provider, as `type` names it in `providers.yaml`.

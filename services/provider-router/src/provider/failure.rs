@@ -99,8 +99,16 @@ impl ProviderFailure {
     /// What an HTTP answer other than success means. `who` is the provider's name.
     #[must_use]
     pub fn of_status(who: &str, status: u16, body: &str) -> Self {
-        let (code, said) = said_in(body);
-        let class = class_of(status, &code);
+        let error = error_in(body);
+        let (code, said) = match error.as_ref().map(reported) {
+            Some(WireError::Reported { code, message }) => (code, message),
+            _ if body.trim().is_empty() => (String::new(), "nothing".to_owned()),
+            _ => (String::new(), body.trim().to_owned()),
+        };
+        let class = match error.as_ref().and_then(class_in_details) {
+            Some(class) => class,
+            None => class_of(status, &code),
+        };
         let todo = match class {
             FailureClass::Unauthorized => "; check the key that its `api_key_env` names",
             FailureClass::UnknownModel => "; check `model` and `base_url`",
@@ -108,7 +116,10 @@ impl ProviderFailure {
             FailureClass::QuotaExceeded => "; check the account's plan and budget",
             _ => "",
         };
-        Self::new(class, format!("{who} answered {status}: {said}{todo}"))
+        Self {
+            retry_after: error.as_ref().and_then(wait_in_details),
+            ..Self::new(class, format!("{who} answered {status}: {said}{todo}"))
+        }
     }
 
     /// What an answer that cannot be put together means.
@@ -145,18 +156,46 @@ impl ProviderFailure {
     }
 }
 
-/// Code and words of an error body, whatever it is.
-fn said_in(body: &str) -> (String, String) {
-    let json: Option<Value> = serde_json::from_str(body).ok();
-    let error = json.as_ref().and_then(|json| match json {
-        Value::Object(object) => object.get("error").or(Some(json)),
+/// The error object of a body: `{"error": …}`, such a one in a list, or the body itself.
+fn error_in(body: &str) -> Option<Value> {
+    let json: Value = serde_json::from_str(body).ok()?;
+    let json = match json {
+        Value::Array(list) => list.into_iter().next()?,
+        json => json,
+    };
+    match json {
+        Value::Object(mut object) => Some(object.remove("error").unwrap_or_else(|| object.into())),
         _ => None,
-    });
-    match error.map(reported) {
-        Some(WireError::Reported { code, message }) => (code, message),
-        _ if body.trim().is_empty() => (String::new(), "nothing".to_owned()),
-        _ => (String::new(), body.trim().to_owned()),
     }
+}
+
+/// Google says in `details` (`google.rpc`) what its statuses do not: a wrong key is a 400, and a
+/// day's budget that is used up is a 429 like any other.
+fn class_in_details(error: &Value) -> Option<FailureClass> {
+    let details = error.get("details")?.as_array()?;
+    let has = |name: &str, word: &str| {
+        let told = |value: &Value| value.as_str().is_some_and(|told| told.contains(word));
+        details.iter().any(|detail| {
+            let violations = detail.get("violations").and_then(Value::as_array);
+            let each = violations.into_iter().flatten().chain([detail]);
+            each.filter_map(|one| one.get(name)).any(told)
+        })
+    };
+    if has("reason", "API_KEY_INVALID") {
+        Some(FailureClass::Unauthorized)
+    } else if has("quotaId", "PerDay") {
+        Some(FailureClass::QuotaExceeded)
+    } else {
+        None
+    }
+}
+
+/// `google.rpc.RetryInfo`: `"34.07s"`, where others send a header.
+fn wait_in_details(error: &Value) -> Option<Duration> {
+    let details = error.get("details")?.as_array()?;
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay"))?;
+    let seconds = delay.as_str()?.strip_suffix('s')?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn class_of(status: u16, code: &str) -> FailureClass {
@@ -180,11 +219,15 @@ fn class_of_code(code: &str) -> FailureClass {
     }
     match code {
         "insufficient_quota" => FailureClass::QuotaExceeded,
+        "RESOURCE_EXHAUSTED" => FailureClass::RateLimited,
         "invalid_api_key" | "authentication_error" | "permission_error" => {
             FailureClass::Unauthorized
         }
+        "billing_error" => FailureClass::QuotaExceeded,
         "model_not_found" | "not_found_error" => FailureClass::UnknownModel,
-        "invalid_request_error" | "context_length_exceeded" => FailureClass::BadRequest,
+        "invalid_request_error" | "request_too_large" | "context_length_exceeded" => {
+            FailureClass::BadRequest
+        }
         _ if code.contains("rate_limit") => FailureClass::RateLimited,
         _ => FailureClass::Unavailable,
     }

@@ -48,10 +48,21 @@ fn tool(spec: &ToolSpec) -> Value {
     })
 }
 
+/// What other dialects keep with a message to send it back: nobody else can read it, and strict
+/// servers refuse it.
+const OF_OTHERS: [&str; 5] = [
+    "thinking_blocks",
+    "blocks",
+    "citations",
+    "thought_signatures",
+    "parts",
+];
+
 fn message(said: &ChatMessage) -> Value {
     let mut message: Map<String, Value> = said
         .extra
         .iter()
+        .filter(|(key, _)| !OF_OTHERS.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let role = match said.role {
@@ -102,6 +113,9 @@ mod tests {
         asked
             .extra
             .insert("reasoning_content".to_owned(), json!("hm"));
+        asked
+            .extra
+            .insert("thought_signatures".to_owned(), json!({"call_1": "s"}));
         let request = ChatRequest {
             id: "c".to_owned(),
             model: "m".to_owned(),
