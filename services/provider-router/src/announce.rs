@@ -8,6 +8,7 @@ use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{Deps, put_table};
 
 use crate::registry::{ProviderStatus, Registry};
+use crate::reload::Current;
 
 /// How often the table is looked over: a bus that lost its data gets it again.
 const LOOK_OVER: Duration = Duration::from_secs(15);
@@ -44,11 +45,11 @@ enum Pass {
 }
 
 /// Writes the table, drops what is no longer configured, and keeps what it wrote there.
-pub async fn keep(deps: Deps, statuses: Vec<ProviderStatus>) {
+pub async fn keep(deps: Deps, mut providers: Current) {
     let mut backoff = Backoff::of_loop(&deps.clock);
     let mut pass = Pass::First;
     loop {
-        let written = write(&deps, &statuses, pass).await;
+        let written = write(&deps, &providers.get().statuses(), pass).await;
         let pause = match written {
             Ok(()) => {
                 backoff.reset();
@@ -60,13 +61,10 @@ pub async fn keep(deps: Deps, statuses: Vec<ProviderStatus>) {
                 backoff.next_delay()
             }
         };
-        if deps
-            .shutdown
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
-            return;
+        tokio::select! {
+            () = deps.shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+            () = providers.changed() => pass = Pass::First,
         }
     }
 }

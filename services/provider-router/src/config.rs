@@ -16,6 +16,9 @@ pub const DEFAULT_CONFIG: &str = include_str!("../config.default.yaml");
 pub struct Config {
     /// The providers; see [`crate::registry::file::ProvidersFile::load`] for what counts without.
     pub providers_file: Option<PathBuf>,
+    /// How often that file is looked at.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub reload_every: Duration,
     /// How many calls run at once.
     pub permits: usize,
     /// A command whose worker is silent for this long goes to another.

@@ -1,6 +1,5 @@
 //! A command in, its result out: claimed in the ledger first, so that it is paid for once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +22,7 @@ use crate::live::{Live, Telling, Texts};
 use crate::metrics;
 use crate::provider::{ChatRequest, FailureClass, Provider, ProviderFailure};
 use crate::registry::{Configured, Registry};
+use crate::reload::Current;
 use crate::stored;
 use crate::watch::{Stop, Watch};
 
@@ -35,7 +35,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 /// Carries out `inference.requested`.
 pub struct Router {
     /// The providers.
-    pub registry: Arc<Registry>,
+    pub providers: Current,
     /// What was carried out already.
     pub ledger: Ledger,
     /// The bus, for the live streams.
@@ -180,7 +180,9 @@ impl Router {
         mut texts: Texts,
     ) -> Done {
         let asked = &command.asked;
-        let (configured, provider) = match self.choose(command) {
+        // What is changed meanwhile is for later calls.
+        let registry = self.providers.get();
+        let (configured, provider) = match self.choose(&registry, command) {
             Ok(chosen) => chosen,
             Err(failure) => {
                 let reply = Reply::failed(&failure, asked.provider.as_deref());
@@ -214,7 +216,11 @@ impl Router {
         done(configured, request.model, attempts, began.elapsed())
     }
 
-    fn choose(&self, command: &Command) -> Result<(&Configured, &dyn Provider), ProviderFailure> {
+    fn choose<'a>(
+        &self,
+        registry: &'a Registry,
+        command: &Command,
+    ) -> Result<(&'a Configured, &'a dyn Provider), ProviderFailure> {
         if command.deadline <= self.clock.now() {
             let detail = format!(
                 "the deadline, {}, was over before the call began",
@@ -222,7 +228,7 @@ impl Router {
             );
             return Err(ProviderFailure::new(FailureClass::DeadlineExceeded, detail));
         }
-        let configured = self.registry.find(command.asked.provider.as_deref())?;
+        let configured = registry.find(command.asked.provider.as_deref())?;
         let provider = configured.provider.as_deref().map_err(Clone::clone)?;
         Ok((configured, provider))
     }

@@ -14,6 +14,7 @@ pub mod live;
 pub mod metrics;
 pub mod provider;
 pub mod registry;
+pub mod reload;
 pub mod retry;
 pub mod service;
 pub mod sse;

@@ -17,7 +17,8 @@ use crate::error::Error;
 use crate::handler::Router;
 use crate::keeper::Keeper;
 use crate::registry::Registry;
-use crate::registry::file::ProvidersFile;
+use crate::registry::file::{ProvidersFile, Text};
+use crate::reload::Reload;
 
 /// The name of this service: of its section, its consumer group, its database.
 pub const NAME: &str = "provider-router";
@@ -53,14 +54,15 @@ impl Service for ProviderRouter {
 
     async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
         let config = self.config.clone();
-        let registry = Arc::new(registry(&config)?);
+        let path = config.providers_file.clone();
+        let (reload, providers) = Reload::new(move || Text::read(path.as_deref()))?;
         let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
         let ledger = Ledger::new(store);
-        announce::log(&registry);
-        deps.tasks.spawn(
-            "announce",
-            announce::keep(deps.clone(), registry.statuses()),
-        );
+        announce::log(&providers.get());
+        deps.tasks
+            .spawn("announce", announce::keep(deps.clone(), providers.clone()));
+        let every = config.reload_every;
+        deps.tasks.spawn("reload", reload.keep(deps.clone(), every));
         deps.tasks
             .spawn("prune", prune(deps.clone(), ledger.clone()));
         let keeper = Keeper {
@@ -73,7 +75,7 @@ impl Service for ProviderRouter {
         };
         consume_batches(deps, spec, Arc::new(keeper));
         let router = Router {
-            registry,
+            providers,
             ledger,
             bus: deps.bus.clone(),
             clock: deps.clock.clone(),

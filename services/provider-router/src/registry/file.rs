@@ -130,24 +130,54 @@ impl ProviderSettings {
     }
 }
 
+/// What a file says, not looked at yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Where it is from, as people know it.
+    pub name: String,
+    /// All of it.
+    pub yaml: String,
+}
+
+impl Text {
+    /// The file at this path; without a path the one at [`USUAL_PATH`] if there is one, else the
+    /// built-in one.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`].
+    pub fn read(path: Option<&Path>) -> Result<Self, Error> {
+        let usual = Path::new(USUAL_PATH);
+        let path = path.or_else(|| usual.exists().then_some(usual));
+        let Some(path) = path else {
+            return Ok(Self {
+                name: "built-in providers.yaml".to_owned(),
+                yaml: BUILT_IN.to_owned(),
+            });
+        };
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(yaml) => Ok(Self { name, yaml }),
+            Err(source) => Err(Error::Unreadable { path: name, source }),
+        }
+    }
+
+    /// What stands for a file that cannot be read.
+    pub(crate) fn unreadable(error: &Error) -> Self {
+        Self {
+            name: error.to_string(),
+            yaml: String::new(),
+        }
+    }
+}
+
 impl ProvidersFile {
-    /// Reads the file at this path; without a path the one at [`USUAL_PATH`] if there is one, else
-    /// the built-in one.
+    /// Reads the file at this path, or the one that counts without.
     ///
     /// # Errors
     /// [`Error::Unreadable`], or [`Error::Config`] with line and nearest known key.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
-        let usual = Path::new(USUAL_PATH);
-        let path = path.or_else(|| usual.exists().then_some(usual));
-        let Some(path) = path else {
-            return Self::parse(BUILT_IN, "built-in providers.yaml");
-        };
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
-            path: name.clone(),
-            source,
-        })?;
-        Self::parse(&text, &name)
+        let text = Text::read(path)?;
+        Self::parse(&text.yaml, &text.name)
     }
 
     /// Reads the text of a file called `name`.

@@ -261,10 +261,10 @@ async fn providers_that_are_gone_are_taken_off_the_list() -> Result<()> {
         &|_| None,
     )?;
     let deps = world.deps.clone();
-    let statuses = registry.statuses();
+    let providers = nexus_provider_router::reload::Current::fixed(registry);
     deps.tasks.clone().spawn(
         "announce",
-        nexus_provider_router::announce::keep(deps, statuses),
+        nexus_provider_router::announce::keep(deps, providers),
     );
     listed(1).await
 }

@@ -4,4 +4,5 @@ mod answers;
 mod cancel;
 mod keeper;
 mod ledger;
+mod reload;
 mod world;

@@ -31,7 +31,7 @@ pub(crate) struct World {
     pub(crate) fake: FakeOpenAi,
     config: Config,
     database: Database,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Where results are kept.
@@ -142,7 +142,7 @@ pub(crate) async fn world_on(database: Database, settings: &[(&str, &str)]) -> R
         fake,
         config,
         database,
-        _folder: folder,
+        folder,
     })
 }
 
@@ -208,6 +208,16 @@ pub(crate) fn quiet(mut question: Envelope) -> Result<Envelope> {
 }
 
 impl World {
+    /// Writes another `providers.yaml`, as editors do: in place of the earlier one, at once.
+    pub(crate) fn edit(&self, text: &str) -> Result<()> {
+        let beside = self.folder.path().join("providers.yaml.new");
+        std::fs::write(&beside, text)?;
+        Ok(std::fs::rename(
+            beside,
+            self.folder.path().join("providers.yaml"),
+        )?)
+    }
+
     /// Another router beside the first one.
     pub(crate) async fn worker(&self) -> Result<Deps> {
         start(self.deps.bus.clone(), &self.config, &self.database).await
@@ -225,7 +235,7 @@ impl World {
     pub(crate) async fn all_results(&self) -> Result<Vec<Entry>> {
         let bus = &self.deps.bus;
         Ok(bus
-            .read(channels::INFERENCE_RESPONSE, ReadFrom::Start, 100)
+            .read(channels::INFERENCE_RESPONSE, ReadFrom::Start, 1000)
             .await?)
     }
 
