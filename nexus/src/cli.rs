@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod conversations;
+pub mod providers;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use approvals::ApprovalsArgs;
 use conversations::ConversationsArgs;
+use providers::ProvidersArgs;
 
 /// Exit codes, for scripts.
 pub const EXIT_CODES: &str = "\
@@ -111,6 +113,10 @@ Examples:
     Trace(TraceArgs),
     /// Lists the workers that are alive on the bus
     Workers(JsonArgs),
+    /// Lists the providers of models, and tests one
+    Providers(ProvidersArgs),
+    /// Lists the models of all providers
+    Models(JsonArgs),
     /// Checks configuration, bus, store, providers and ports; each line is ok or what to do
     Doctor(JsonArgs),
     /// Prints the contracts.

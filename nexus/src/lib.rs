@@ -15,6 +15,7 @@ pub mod locate;
 pub mod near;
 pub mod openapi;
 pub mod progress;
+pub mod providers;
 pub mod reading;
 pub mod schema;
 pub mod settings;
@@ -77,6 +78,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tail(args) => block_on(tail::tail(&args, &settings()?, out)),
         Command::Trace(args) => block_on(trace::trace(&args, &settings()?, out)),
         Command::Workers(args) => block_on(workers::workers(&args, &settings()?, out)),
+        Command::Providers(args) => block_on(providers::providers(&args, &settings()?, out)),
+        Command::Models(args) => block_on(providers::models(&args, &settings()?, out)),
         Command::Doctor(args) => block_on(doctor::doctor(&args, settings(), out)),
     }
 }

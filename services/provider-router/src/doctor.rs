@@ -54,7 +54,8 @@ pub async fn check_all(registry: &Registry, depth: Depth) -> Vec<ProviderCheck> 
     .await
 }
 
-async fn check_one(configured: &Configured, depth: Depth) -> ProviderCheck {
+/// Looks at one.
+pub async fn check_one(configured: &Configured, depth: Depth) -> ProviderCheck {
     let found = match &configured.provider {
         Err(failure) => Err(failure.clone()),
         Ok(provider) => {

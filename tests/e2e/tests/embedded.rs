@@ -81,6 +81,12 @@ async fn doctor_workers_and_tail_tell_what_is_there() -> Result<()> {
     ensure!(doctor.contains("ok"), "{doctor}");
     let workers: Value = serde_json::from_str(&cluster.run(&["workers", "--json"]).await?)?;
     ensure!(workers.to_string().contains("orchestrator"), "{workers}");
+    let providers = cluster.run(&["providers"]).await?;
+    ensure!(providers.contains("answers by default"), "{providers}");
+    let models: Value = serde_json::from_str(&cluster.run(&["models", "--json"]).await?)?;
+    ensure!(models.to_string().contains("demo-1"), "{models}");
+    let tested = cluster.run(&["providers", "test", "demo"]).await?;
+    ensure!(tested.contains("demo-1 answered"), "{tested}");
     let tail = cluster
         .run(&["tail", "--no-follow", "--since", "1h"])
         .await?;
