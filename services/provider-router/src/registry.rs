@@ -1,4 +1,4 @@
-//! The providers there are: read from `providers.yaml` once, at start.
+//! The providers there are, as `providers.yaml` has them; [`crate::reload`] builds them anew.
 
 pub mod file;
 

@@ -3,7 +3,8 @@
 //! The file is looked at rather than watched: a mounted `ConfigMap` is a link that is put elsewhere,
 //! which notices of the file system miss. A call that has begun ends with the provider it began with.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::counter;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use crate::announce;
 use crate::error::Error;
 use crate::registry::Registry;
-use crate::registry::file::{ProvidersFile, Text};
+use crate::registry::file::{ProvidersFile, Text, USUAL_PATH};
 
 /// The providers there are now.
 #[derive(Clone)]
@@ -65,6 +66,25 @@ impl Reload {
             current,
         };
         Ok((reload, Current(shown)))
+    }
+
+    /// The providers of this file; without a path those of the usual one, as soon as there is one, else
+    /// the built-in ones.
+    ///
+    /// # Errors
+    /// As [`Reload::new`].
+    pub fn of_file(path: Option<PathBuf>) -> Result<(Self, Current), Error> {
+        // Once there was a file, that it is gone is a fault, not a wish for the demo model.
+        let known = OnceLock::new();
+        Self::new(move || {
+            let usual = || Path::new(USUAL_PATH).exists().then(|| USUAL_PATH.into());
+            if known.get().is_none()
+                && let Some(path) = path.clone().or_else(usual)
+            {
+                known.get_or_init(|| path);
+            }
+            Text::read(known.get().map(PathBuf::as_path))
+        })
     }
 
     /// Looks at the file, and takes it up if it is another one and can be used. If not, it is told

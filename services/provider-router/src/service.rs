@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::handler::Router;
 use crate::keeper::Keeper;
 use crate::registry::Registry;
-use crate::registry::file::{ProvidersFile, Text};
+use crate::registry::file::ProvidersFile;
 use crate::reload::Reload;
 
 /// The name of this service: of its section, its consumer group, its database.
@@ -54,8 +54,7 @@ impl Service for ProviderRouter {
 
     async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
         let config = self.config.clone();
-        let path = config.providers_file.clone();
-        let (reload, providers) = Reload::new(move || Text::read(path.as_deref()))?;
+        let (reload, providers) = Reload::of_file(config.providers_file.clone())?;
         let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
         let ledger = Ledger::new(store);
         announce::log(&providers.get());

@@ -239,6 +239,16 @@ mod tests {
     use crate::assembler::WireError;
 
     #[test]
+    fn the_wait_may_stand_in_the_body() {
+        let body = r#"{"error":{"code":429,"message":"m","details":[{"@type":
+            "type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.5s"}]}}"#;
+        let failure = ProviderFailure::of_status("p", 429, body);
+        assert_eq!(failure.class, FailureClass::RateLimited);
+        let asked = std::time::Duration::from_millis(34_500);
+        assert_eq!(failure.retry_after, Some(asked));
+    }
+
+    #[test]
     fn statuses_fall_into_classes() {
         for (status, body, class) in [
             (

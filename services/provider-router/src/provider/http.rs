@@ -43,8 +43,8 @@ pub fn build(
     let base = base_url(address).map_err(wrong)?;
     let (headers, secrets) = headers(setup, &dialect)?;
     let client = Client::builder()
-        .default_headers(headers)
         .user_agent(concat!("nexus/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
         .connect_timeout(settings.timeouts.connect)
         .tcp_nodelay(true)
         // The key must not travel to wherever a redirect points.

@@ -50,13 +50,27 @@ fn tool(spec: &ToolSpec) -> Value {
 
 /// What other dialects keep with a message to send it back: nobody else can read it, and strict
 /// servers refuse it.
-const OF_OTHERS: [&str; 5] = [
+const OF_OTHERS: [&str; 6] = [
+    "thoughts",
     "thinking_blocks",
     "blocks",
     "citations",
     "thought_signatures",
     "parts",
 ];
+
+/// An id that `OpenAI` takes: it refuses those of more than 40 characters, which other servers make.
+/// A call and its result are shortened alike.
+fn fit(id: &str) -> String {
+    const LONGEST: usize = 40;
+    if id.len() <= LONGEST {
+        return id.to_owned();
+    }
+    format!(
+        "call_{}",
+        nexus_contracts::derive_id([id.as_bytes()]).simple()
+    )
+}
 
 fn message(said: &ChatMessage) -> Value {
     let mut message: Map<String, Value> = said
@@ -83,12 +97,12 @@ fn message(said: &ChatMessage) -> Value {
     if !said.tool_calls.is_empty() {
         let calls = said.tool_calls.iter().map(|call| {
             let function = json!({ "name": call.name, "arguments": call.arguments });
-            json!({ "id": call.id, "type": "function", "function": function })
+            json!({ "id": fit(&call.id), "type": "function", "function": function })
         });
         message.insert("tool_calls".to_owned(), calls.collect());
     }
     if let Some(id) = &said.tool_call_id {
-        message.insert("tool_call_id".to_owned(), id.as_str().into());
+        message.insert("tool_call_id".to_owned(), fit(id).into());
     }
     Value::Object(message)
 }
@@ -100,6 +114,24 @@ mod tests {
     use serde_json::json;
 
     use super::{ChatRequest, body};
+
+    #[test]
+    fn long_ids_are_shortened_alike() {
+        let long = "chatcmpl-tool-0197a5f0000070008000000000000001";
+        let mut asked = ChatMessage::text(Role::Assistant, "");
+        asked.tool_calls.push(ToolCall {
+            id: long.to_owned(),
+            name: "f".to_owned(),
+            arguments: "{}".to_owned(),
+        });
+        let (call, result) = (
+            super::message(&asked),
+            super::message(&ChatMessage::tool_result(long, "1")),
+        );
+        let id = call["tool_calls"][0]["id"].as_str().unwrap();
+        assert!(id.len() <= 40 && id != long, "{id}");
+        assert_eq!(result["tool_call_id"], id);
+    }
 
     #[test]
     fn everything_asked_for_is_in_the_body() {

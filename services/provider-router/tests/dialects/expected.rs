@@ -106,7 +106,7 @@ pub(crate) const CASES: &[Case] = &[
                     {"id": "toolu_a", "name": "current_time", "arguments": "{}"},
                     {"id": "toolu_b", "name": "math_solver", "arguments": r#"{"expression":"2×3"}"#},
                 ],
-                "reasoning_content": "Two tools.",
+                "thoughts": "Two tools.",
                 "thinking_blocks": [
                     {"type": "thinking", "thinking": "Two tools.", "signature": "EqQBCgIYAhIM"},
                 ]},
@@ -145,7 +145,7 @@ pub(crate) const CASES: &[Case] = &[
                     {"id": "call_cmd_1", "name": "math_solver",
                         "arguments": r#"{"expression":"2×3"}"#},
                 ],
-                "reasoning_content": "Two tools.",
+                "thoughts": "Two tools.",
                 "thought_signatures": {"call_cmd_0": "Cr8BAQ=="}},
                 "finish_reason": "tool_calls",
                 "usage": {"input_tokens": 80, "output_tokens": 31},
@@ -205,6 +205,12 @@ pub(crate) const REFUSALS: &[(&str, u16, &str, FailureClass)] = &[
         429,
         r#"[{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED"}}]"#,
         FailureClass::RateLimited,
+    ),
+    (
+        "gemini",
+        429,
+        r#"{"error":{"code":429,"message":"m","details":[{"violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},{"retryDelay":"34.07s"}]}}"#,
+        FailureClass::QuotaExceeded,
     ),
 ];
 

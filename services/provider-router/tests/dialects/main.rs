@@ -154,17 +154,30 @@ async fn errors_inside_a_stream_fall_into_classes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_key_goes_where_the_dialect_says() -> Result<()> {
-    for (kind, header, value) in [
-        ("openai", "authorization", format!("Bearer {CANARY}")),
-        ("anthropic", "x-api-key", CANARY.to_owned()),
-        ("gemini", "x-goog-api-key", CANARY.to_owned()),
+async fn the_question_and_the_key_go_where_the_dialect_says() -> Result<()> {
+    let bearer = format!("Bearer {CANARY}");
+    for (kind, path, header, value) in [
+        (
+            "openai",
+            "chat/completions",
+            "authorization",
+            bearer.as_str(),
+        ),
+        ("anthropic", "messages", "x-api-key", CANARY),
+        (
+            "gemini",
+            "models/m-1:streamGenerateContent?alt=sse",
+            "x-goog-api-key",
+            CANARY,
+        ),
     ] {
         let server = Server::start(|_| Body::Status(500, "")).await?;
         let registry = registry(kind, &server.base_url())?;
         ensure!(ask(&registry).await.is_err());
         let heads = server.heads();
         let head = heads.first().context("no request")?;
+        let line = format!("POST /v1/{path} HTTP/1.1\r\n");
+        ensure!(head.starts_with(&line), "{kind}: {:?}", head.lines().next());
         let line = format!("{header}: {value}\r\n");
         ensure!(head.contains(&line), "{kind}: no {header} in its head");
         let others = head.matches(CANARY).count();

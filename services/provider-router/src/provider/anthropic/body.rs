@@ -15,7 +15,7 @@ use crate::provider::ChatRequest;
 /// Words for a person, when the interface cannot carry what was said or asked for.
 pub fn body(request: &ChatRequest) -> Result<Value, String> {
     let history = history(&request.messages)?;
-    let mut body = fields(&request.parameters)?;
+    let mut body = fields(&request.parameters, &request.model)?;
     let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
     // Tools that the provider runs itself, in its own words.
     if let Some(Value::Array(theirs)) = body.remove("tools") {

@@ -209,6 +209,8 @@ impl Turn {
 #[derive(Debug, Default)]
 struct Ids {
     used: BTreeSet<String>,
+    /// How often each was wanted, so that the next free one is not looked for from the first.
+    wanted: BTreeMap<String, usize>,
     /// For the id that the history has: those that were made of it and have no result yet.
     open: BTreeMap<String, VecDeque<String>>,
 }
@@ -217,9 +219,9 @@ impl Ids {
     fn called(&mut self, id: &str) -> String {
         let plain = safe(id);
         let mut fit = plain.clone();
-        let mut count = 1_usize;
+        let count = self.wanted.entry(plain.clone()).or_insert(1);
         while !self.used.insert(fit.clone()) {
-            count += 1;
+            *count += 1;
             fit = format!("{plain}_{count}");
         }
         let open = self.open.entry(id.to_owned()).or_default();

@@ -44,16 +44,21 @@ const NOT_CARRIED: &[&str] = &[
 ///
 /// # Errors
 /// When one asks for what the interface does not have, and the answer would not be what was asked.
-pub fn fields(parameters: &ModelParameters) -> Result<Map<String, Value>, String> {
+pub fn fields(parameters: &ModelParameters, model: &str) -> Result<Map<String, Value>, String> {
     let mut fields = Map::new();
     let set = parameters
         .extra
         .iter()
         .filter(|(_, value)| !value.is_null());
     for (name, value) in set {
-        translate(&mut fields, name, value)?;
+        if name != "reasoning_effort" || takes_effort(model) {
+            translate(&mut fields, name, value)?;
+        }
     }
-    if let Some(temperature) = parameters.temperature {
+    if !takes_sampling(model) {
+        fields.remove("top_p");
+        fields.remove("top_k");
+    } else if let (Some(temperature), false) = (parameters.temperature, thinks(&fields)) {
         // Ours goes to 2, the API's to 1, and 1 is the same in both: the model's own distribution.
         // What lies above is wilder than this interface can be. Its wildest is nearer to that than
         // no answer, which an agent shared by several providers would otherwise get here.
@@ -68,6 +73,39 @@ pub fn fields(parameters: &ModelParameters) -> Result<Map<String, Value>, String
     Ok(fields)
 }
 
+/// Models up to Claude 4.6. Those after them refuse every temperature, `top_p` and `top_k`, so the
+/// older ones are the list that can be closed.
+fn takes_sampling(model: &str) -> bool {
+    const OLDER: [&str; 7] = [
+        "claude-2", "claude-3", "-4-0", "-4-1", "-4-2025", "-4-5", "-4-6",
+    ];
+    !model.contains("claude") || OLDER.iter().any(|older| model.contains(older))
+}
+
+/// Opus from 4.5 on and the others from 4.6 on; older models refuse an effort.
+fn takes_effort(model: &str) -> bool {
+    const WITHOUT: [&str; 7] = [
+        "claude-2",
+        "claude-3",
+        "-4-0",
+        "-4-1",
+        "-4-2025",
+        "sonnet-4-5",
+        "haiku-4",
+    ];
+    !WITHOUT.iter().any(|older| model.contains(older))
+}
+
+/// A model that thinks samples as it was trained to, and refuses any other temperature.
+fn thinks(fields: &Map<String, Value>) -> bool {
+    let thinking = fields
+        .get("thinking")
+        .and_then(|thinking| thinking.get("type"));
+    thinking
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind != "disabled")
+}
+
 /// Puts a parameter into the fields.
 ///
 /// The API's own words win over translations to the same. Parameters come in alphabetical order,
@@ -76,6 +114,9 @@ pub fn fields(parameters: &ModelParameters) -> Result<Map<String, Value>, String
 fn translate(fields: &mut Map<String, Value>, name: &str, value: &Value) -> Result<(), String> {
     match name {
         _ if NOT_CARRIED.contains(&name) => {}
+        // What only the other interface has words for would be refused here.
+        "service_tier" if !matches!(value.as_str(), Some("auto" | "standard_only")) => {}
+        "metadata" if value.get("user_id").is_none() => {}
         "max_completion_tokens" => put(fields, "max_tokens", value.clone()),
         "reasoning_effort" => {
             // The other words of chat completions, such as `none`, are no efforts here.

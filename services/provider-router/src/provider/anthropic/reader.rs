@@ -3,8 +3,8 @@
 //! Reads the raw JSON, so that what it does not know survives. Of the message that comes out,
 //! `extra` has
 //! - `thinking_blocks`: what the model thought, signed, to be sent back unchanged while it works
-//!   with tools; `reasoning_content` is the readable part of it, under the name that other
-//!   providers use;
+//!   with tools; `thoughts` is the readable part of it, for people: no provider
+//!   reads that name;
 //! - `citations`: the sources of its text;
 //! - `blocks`: all blocks as they came, where the parts above do not tell the whole: a kind that
 //!   is not known here, or thinking between the other blocks, whose place the API checks too.
@@ -87,10 +87,15 @@ impl AnthropicReader {
         self.take_fields(message);
         let mut text = String::new();
         if let Some(Value::Array(blocks)) = content {
-            for (index, block) in (0..).zip(blocks) {
+            let count = blocks.len();
+            for (place, block) in blocks.into_iter().enumerate() {
+                let index = u64::try_from(place).ok();
                 if let Value::Object(fields) = block {
-                    text.push_str(&self.open(Some(index), fields));
-                    self.close(Some(index));
+                    text.push_str(&self.open(index, fields));
+                }
+                // The last one of an answer that ran into the limit may be half a call.
+                if place + 1 < count || self.stop != Some(FinishReason::Length) {
+                    self.close(index);
                 }
             }
         }
@@ -298,7 +303,7 @@ fn extra_of(blocks: Vec<Block>) -> Extra {
     let thinking: Vec<Value> = thinking.map(Block::to_value).collect();
     let thoughts = thoughts_of(&blocks);
     if !thoughts.is_empty() {
-        extra.insert("reasoning_content".to_owned(), thoughts.into());
+        extra.insert("thoughts".to_owned(), thoughts.into());
     }
     let citations = blocks.iter().flat_map(Block::citations);
     let citations: Vec<Value> = citations.cloned().collect();

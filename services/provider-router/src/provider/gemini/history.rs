@@ -4,7 +4,7 @@
 //! says in a row is one turn, because the results of calls made side by side have to stand
 //! together, directly behind the calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use nexus_contracts::chat::{ChatMessage, Role};
 use serde_json::{Map, Value, json};
@@ -27,6 +27,10 @@ const SENT_BACK: [&str; 6] = [
     "toolResponse",
 ];
 
+/// The tools that were called under an id, the oldest first: there are servers that begin with the
+/// same ids in every answer.
+type Names<'a> = BTreeMap<&'a str, VecDeque<&'a str>>;
+
 struct Turn {
     role: &'static str,
     parts: Vec<Value>,
@@ -45,15 +49,16 @@ pub fn instructions(messages: &[ChatMessage]) -> Vec<Value> {
 /// When a result belongs to no call: Gemini wants the name of the tool, which only the call knows.
 pub fn contents(messages: &[ChatMessage]) -> Result<Vec<Value>, String> {
     let mut turns: Vec<Turn> = Vec::new();
-    let mut names = BTreeMap::new();
+    let mut names = Names::new();
     for said in messages {
         let (role, parts): (&'static str, Vec<Value>) = match said.role {
             Role::System => continue,
             Role::User => ("user", text(said).into_iter().collect()),
-            Role::Tool => ("user", vec![result(said, &names)?]),
+            Role::Tool => ("user", vec![result(said, &mut names)?]),
             Role::Assistant => {
-                let calls = said.tool_calls.iter();
-                names.extend(calls.map(|call| (call.id.as_str(), call.name.as_str())));
+                for call in &said.tool_calls {
+                    names.entry(&call.id).or_default().push_back(&call.name);
+                }
                 ("model", of_model(said))
             }
         };
@@ -125,10 +130,10 @@ fn arguments(text: &str) -> Value {
     }
 }
 
-fn result(told: &ChatMessage, names: &BTreeMap<&str, &str>) -> Result<Value, String> {
+fn result(told: &ChatMessage, names: &mut Names<'_>) -> Result<Value, String> {
     let id = told.tool_call_id.as_deref().unwrap_or_default();
-    let name = names
-        .get(id)
+    let called = names.get_mut(id).and_then(VecDeque::pop_front);
+    let name = called
         .ok_or_else(|| format!("the result of the tool call `{id}` comes without the call"))?;
     let response = match serde_json::from_str::<Value>(&told.content) {
         Ok(Value::Object(fields)) => Value::Object(fields),

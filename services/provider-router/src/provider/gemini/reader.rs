@@ -3,6 +3,8 @@
 //! Every chunk is a whole `GenerateContentResponse` that holds what is new. Without `alt=sse` the
 //! same chunks come as one list, and a server that does not stream sends one of them.
 
+use std::collections::BTreeSet;
+
 use nexus_contracts::Extra;
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, Usage};
 use serde_json::{Map, Value};
@@ -18,6 +20,7 @@ pub struct GeminiReader {
     text: String,
     reasoning: String,
     calls: Vec<ToolCall>,
+    ids: BTreeSet<String>,
     signatures: Map<String, Value>,
     parts: Vec<Value>,
     finish: Option<FinishReason>,
@@ -135,10 +138,10 @@ impl GeminiReader {
             Some(args) => args.to_string(),
         };
         // An id that comes twice could not say whose result it is.
-        let given =
-            word(&mut call, "id").filter(|id| self.calls.iter().all(|other| other.id != *id));
+        let given = word(&mut call, "id").filter(|id| !self.ids.contains(id));
         let id = given.unwrap_or_else(|| format!("call_{}_{}", self.seed, self.calls.len()));
-        let bytes = name.len() + arguments.len();
+        self.ids.insert(id.clone());
+        let bytes = id.len() + name.len() + arguments.len();
         self.carried = self.carried.saturating_add(bytes);
         self.calls.push(ToolCall {
             id: id.clone(),
@@ -245,7 +248,7 @@ impl Reader for GeminiReader {
             reason => reason,
         };
         let kept = [
-            ("reasoning_content", Value::String(reasoning)),
+            ("thoughts", Value::String(reasoning)),
             (SIGNATURES, Value::Object(signatures)),
             (PARTS, Value::Array(parts)),
         ];

@@ -186,7 +186,7 @@ fn a_whole_answer_reads_like_a_stream() {
     );
     assert_eq!(
         serde_json::to_value(&answer.message.extra).unwrap(),
-        json!({"reasoning_content": "hm",
+        json!({"thoughts": "hm",
             "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "Eu"}]})
     );
     assert_eq!(answer.usage, Usage::of(3, 4));
@@ -251,7 +251,7 @@ fn thinking_is_kept_whole() {
     assert_eq!(answer.message.content, "Four.");
     assert_eq!(
         serde_json::to_value(&answer.message.extra).unwrap(),
-        json!({"reasoning_content": "Let me see", "thinking_blocks": [
+        json!({"thoughts": "Let me see", "thinking_blocks": [
             {"type": "thinking", "thinking": "Let me see", "signature": "EqQB"},
             {"type": "redacted_thinking", "data": "Emwk"}]})
     );
@@ -299,7 +299,7 @@ fn thinking_between_the_blocks_keeps_its_place() {
         {"type": "tool_use", "id": "t", "name": "f", "input": {}}]});
     let extra = answer(std::slice::from_ref(&whole)).unwrap().message.extra;
     assert_eq!(extra["blocks"], whole["content"]);
-    assert_eq!(extra["reasoning_content"], json!("one\n\ntwo"));
+    assert_eq!(extra["thoughts"], json!("one\n\ntwo"));
     assert_eq!(
         extra["thinking_blocks"],
         json!([thinking("one"), thinking("two")])

@@ -67,7 +67,7 @@ fn text_thoughts_and_counts() {
     assert_eq!(answer.message.content, heard);
     assert_eq!(
         serde_json::to_value(&answer.message.extra).unwrap(),
-        json!({"reasoning_content": "**Greeting**\nI say hi."})
+        json!({"thoughts": "**Greeting**\nI say hi."})
     );
     assert_eq!(answer.finish_reason, FinishReason::Stop);
     assert_eq!(answer.usage, Usage::of(15, 23));
