@@ -72,7 +72,7 @@ pub async fn models(
             column(Tone::Strong, model, 40),
             note.to_owned(),
         ];
-        writeln!(out, "{}", line.join("  ").trim_end())?;
+        writeln!(out, "{}", line.join("  "))?;
     }
     Ok(())
 }
@@ -95,7 +95,7 @@ async fn list(args: &JsonArgs, settings: &Settings, out: &mut impl Write) -> Res
             column(Tone::Strong, &provider.model, 30),
             note(provider).to_owned(),
         ];
-        writeln!(out, "{}", line.join("  ").trim_end())?;
+        writeln!(out, "{}", line.join("  "))?;
         if let Some(reason) = &provider.reason {
             writeln!(out, "  → {}", cut(reason, REASON))?;
         }

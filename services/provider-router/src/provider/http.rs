@@ -42,6 +42,8 @@ pub fn build(
     let address = settings.address().unwrap_or_default();
     let base = base_url(address).map_err(wrong)?;
     let (headers, secrets) = headers(setup, &dialect)?;
+    // A client cannot be built without, whoever builds the first one.
+    nexus_service_kit::telemetry::install_tls();
     let client = Client::builder()
         .user_agent(concat!("nexus/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)

@@ -31,7 +31,6 @@ impl DeltaSink for Text {
 }
 
 fn registry(kind: &str, base_url: &str) -> Result<Registry> {
-    nexus_service_kit::telemetry::install_tls();
     let text = format!(
         "providers: {{it: {{type: {kind}, base_url: \"{base_url}\", api_key_env: KEY, model: m-1}}}}"
     );
