@@ -8,7 +8,7 @@ pub mod calls;
 pub mod stream;
 
 use nexus_contracts::Extra;
-use nexus_contracts::chat::{ChatMessage, FinishReason, Role, Usage};
+use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, Usage};
 use serde_json::{Map, Value};
 
 use crate::provider::dialect::Reader;
@@ -134,12 +134,7 @@ impl Assembler {
             return Err(WireError::Unfinished);
         }
         let tool_calls = self.calls.finish(&self.seed)?;
-        // Some servers say `stop` beside tool calls, some say nothing at all.
-        let finish_reason = match self.finish {
-            None | Some(FinishReason::Stop) if !tool_calls.is_empty() => FinishReason::ToolCalls,
-            None => FinishReason::Stop,
-            Some(reason) => reason,
-        };
+        let finish_reason = finish_reason(self.finish, &tool_calls);
         let message = ChatMessage {
             tool_calls,
             extra: self.message_extra,
@@ -258,6 +253,17 @@ impl Reader for Assembler {
 
     fn finish(self: Box<Self>) -> Result<Answer, WireError> {
         Self::finish(*self)
+    }
+}
+
+/// Why an answer with these calls ended. Some servers say `stop` beside tool calls, some have no word
+/// for them, some say nothing at all.
+#[must_use]
+pub const fn finish_reason(told: Option<FinishReason>, calls: &[ToolCall]) -> FinishReason {
+    match told {
+        None | Some(FinishReason::Stop) if !calls.is_empty() => FinishReason::ToolCalls,
+        None => FinishReason::Stop,
+        Some(reason) => reason,
     }
 }
 

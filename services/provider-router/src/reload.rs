@@ -3,7 +3,7 @@
 //! The file is looked at rather than watched: a mounted `ConfigMap` is a link that is put elsewhere,
 //! which notices of the file system miss. A call that has begun ends with the provider it began with.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,26 +14,20 @@ use tokio::sync::watch;
 use crate::announce;
 use crate::error::Error;
 use crate::registry::Registry;
-use crate::registry::file::{ProvidersFile, Text, USUAL_PATH};
+use crate::registry::file::{ProvidersFile, Text, usual};
 
 /// The providers there are now.
 #[derive(Clone)]
 pub struct Current(watch::Receiver<Arc<Registry>>);
 
 impl Current {
-    /// Providers that stay what they are.
-    #[must_use]
-    pub fn fixed(registry: Registry) -> Self {
-        Self(watch::channel(Arc::new(registry)).1)
-    }
-
     /// The providers, for as long as they are held.
     #[must_use]
     pub fn get(&self) -> Arc<Registry> {
         Arc::clone(&self.0.borrow())
     }
 
-    /// Waits until they are others than when this was last called; for ever when they stay.
+    /// Waits until they are others than when this was last called; for ever when nobody looks any more.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -77,7 +71,6 @@ impl Reload {
         // Once there was a file, that it is gone is a fault, not a wish for the demo model.
         let known = OnceLock::new();
         Self::new(move || {
-            let usual = || Path::new(USUAL_PATH).exists().then(|| USUAL_PATH.into());
             if known.get().is_none()
                 && let Some(path) = path.clone().or_else(usual)
             {

@@ -1,7 +1,7 @@
 //! `providers.yaml`: what a provider can be told.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nexus_service_kit::config::yaml;
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::provider::{ProviderType, TYPES};
 
 /// Where the file is looked for when the configuration does not say.
-pub const USUAL_PATH: &str = "config/providers.yaml";
+const USUAL_PATH: &str = "config/providers.yaml";
 
 /// What counts when there is no file: the same one, built in.
 const BUILT_IN: &str = include_str!("../../../../config/providers.yaml");
@@ -139,15 +139,18 @@ pub struct Text {
     pub yaml: String,
 }
 
+/// The usual file, if there is one.
+#[must_use]
+pub fn usual() -> Option<PathBuf> {
+    Path::new(USUAL_PATH).exists().then(|| USUAL_PATH.into())
+}
+
 impl Text {
-    /// The file at this path; without a path the one at [`USUAL_PATH`] if there is one, else the
-    /// built-in one.
+    /// The file at this path, or what counts where there is no file.
     ///
     /// # Errors
     /// [`Error::Unreadable`].
     pub fn read(path: Option<&Path>) -> Result<Self, Error> {
-        let usual = Path::new(USUAL_PATH);
-        let path = path.or_else(|| usual.exists().then_some(usual));
         let Some(path) = path else {
             return Ok(Self {
                 name: "built-in providers.yaml".to_owned(),
@@ -171,12 +174,13 @@ impl Text {
 }
 
 impl ProvidersFile {
-    /// Reads the file at this path, or the one that counts without.
+    /// Reads the file at this path; without a path the usual one if there is one, else the built-in one.
     ///
     /// # Errors
     /// [`Error::Unreadable`], or [`Error::Config`] with line and nearest known key.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
-        let text = Text::read(path)?;
+        let path = path.map(Path::to_owned).or_else(usual);
+        let text = Text::read(path.as_deref())?;
         Self::parse(&text.yaml, &text.name)
     }
 

@@ -7,6 +7,8 @@ use nexus_bus::{Expect, ReadFrom};
 use nexus_contracts::live::LiveEvent;
 use nexus_contracts::{Timestamp, channels, tables};
 use nexus_provider_router::ProviderStatus;
+use nexus_provider_router::registry::file::Text;
+use nexus_provider_router::reload::Reload;
 use nexus_testkit::openai::Script;
 use nexus_testkit::wait_until;
 use serde_json::json;
@@ -253,15 +255,13 @@ async fn providers_that_are_gone_are_taken_off_the_list() -> Result<()> {
     let left = json!({"name": "left"}).to_string();
     bus.table_put(tables::PROVIDERS, "left", left.into(), Expect::Any)
         .await?;
-    let registry = nexus_provider_router::registry::Registry::build(
-        &nexus_provider_router::registry::file::ProvidersFile::parse(
-            "providers: {demo: {type: demo}}",
-            "providers.yaml",
-        )?,
-        &|_| None,
-    )?;
+    let (_looks_no_more, providers) = Reload::new(|| {
+        Ok(Text {
+            name: "providers.yaml".to_owned(),
+            yaml: "providers: {demo: {type: demo}}".to_owned(),
+        })
+    })?;
     let deps = world.deps.clone();
-    let providers = nexus_provider_router::reload::Current::fixed(registry);
     deps.tasks.clone().spawn(
         "announce",
         nexus_provider_router::announce::keep(deps, providers),

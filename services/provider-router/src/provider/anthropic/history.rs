@@ -336,4 +336,4 @@ fn mark(blocks: &mut [Value], message: &ChatMessage) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

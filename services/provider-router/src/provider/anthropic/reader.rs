@@ -16,7 +16,9 @@ use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, Usage};
 use serde_json::{Map, Value};
 
 use super::blocks::{Block, Kind};
-use crate::assembler::{Answer, MAX_ANSWER_BYTES, MAX_STREAM_BYTES, WireError, reported};
+use crate::assembler::{
+    Answer, MAX_ANSWER_BYTES, MAX_STREAM_BYTES, WireError, finish_reason, reported,
+};
 use crate::provider::dialect::Reader;
 
 /// An answer in the making.
@@ -234,11 +236,7 @@ impl Reader for AnthropicReader {
         if self.stop.is_none() && self.text.is_empty() && tool_calls.is_empty() {
             return Err(WireError::Unfinished);
         }
-        let finish_reason = match self.stop {
-            None | Some(FinishReason::Stop) if !tool_calls.is_empty() => FinishReason::ToolCalls,
-            None => FinishReason::Stop,
-            Some(reason) => reason,
-        };
+        let finish_reason = finish_reason(self.stop, &tool_calls);
         let Self {
             text,
             blocks,

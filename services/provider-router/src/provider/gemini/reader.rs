@@ -10,7 +10,9 @@ use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, Usage};
 use serde_json::{Map, Value};
 
 use super::{PARTS, SIGNATURES, says_nothing};
-use crate::assembler::{Answer, MAX_ANSWER_BYTES, MAX_STREAM_BYTES, WireError, reported};
+use crate::assembler::{
+    Answer, MAX_ANSWER_BYTES, MAX_STREAM_BYTES, WireError, finish_reason, reported,
+};
 use crate::provider::dialect::Reader;
 
 /// An answer of Gemini in the making.
@@ -161,7 +163,7 @@ impl GeminiReader {
 
     /// Where there is no word of ours for the reason, Google's is kept.
     fn take_reason(&mut self, name: String, reason: String) {
-        let finish = finish_reason(&reason);
+        let finish = reason_of(&reason);
         if !matches!(finish, FinishReason::Stop | FinishReason::Length) {
             self.metadata.insert(name, Value::String(reason));
         }
@@ -242,11 +244,8 @@ impl Reader for GeminiReader {
             metadata,
             ..
         } = *self;
-        let finish_reason = match finish.ok_or(WireError::Unfinished)? {
-            // Gemini has no word for it.
-            FinishReason::Stop if !tool_calls.is_empty() => FinishReason::ToolCalls,
-            reason => reason,
-        };
+        let told = finish.ok_or(WireError::Unfinished)?;
+        let finish_reason = finish_reason(Some(told), &tool_calls);
         let kept = [
             ("thoughts", Value::String(reasoning)),
             (SIGNATURES, Value::Object(signatures)),
@@ -282,7 +281,7 @@ fn word(fields: &mut Map<String, Value>, name: &str) -> Option<String> {
 
 /// `MALFORMED_FUNCTION_CALL`, `UNEXPECTED_TOOL_CALL` and whatever Google adds are neither an end
 /// nor a filter.
-fn finish_reason(word: &str) -> FinishReason {
+fn reason_of(word: &str) -> FinishReason {
     match word {
         "STOP" => FinishReason::Stop,
         "MAX_TOKENS" => FinishReason::Length,

@@ -1,9 +1,10 @@
 //! Requests as the API takes them.
 
-use nexus_contracts::chat::{ChatMessage, Role, ToolCall, ToolSpec};
+use nexus_contracts::chat::{ChatMessage, Role, ToolSpec};
 use nexus_contracts::events::ModelParameters;
 use serde_json::{Value, json};
 
+use super::super::history::tests::{calling, user};
 use super::{ChatRequest, body};
 
 fn request(messages: Vec<ChatMessage>) -> ChatRequest {
@@ -13,22 +14,6 @@ fn request(messages: Vec<ChatMessage>) -> ChatRequest {
         messages,
         tools: Vec::new(),
         parameters: ModelParameters::default(),
-    }
-}
-
-fn user(text: &str) -> ChatMessage {
-    ChatMessage::text(Role::User, text)
-}
-
-fn calling(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
-    let calls = calls.iter().map(|(id, name, arguments)| ToolCall {
-        id: (*id).to_owned(),
-        name: (*name).to_owned(),
-        arguments: (*arguments).to_owned(),
-    });
-    ChatMessage {
-        tool_calls: calls.collect(),
-        ..ChatMessage::text(Role::Assistant, text)
     }
 }
 

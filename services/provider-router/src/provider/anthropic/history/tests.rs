@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{history, system};
 
-fn user(text: &str) -> ChatMessage {
+pub(in super::super) fn user(text: &str) -> ChatMessage {
     ChatMessage::text(Role::User, text)
 }
 
@@ -13,7 +13,7 @@ fn assistant(text: &str) -> ChatMessage {
     ChatMessage::text(Role::Assistant, text)
 }
 
-fn calling(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
+pub(in super::super) fn calling(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
     let calls = calls.iter().map(|(id, name, arguments)| ToolCall {
         id: (*id).to_owned(),
         name: (*name).to_owned(),
