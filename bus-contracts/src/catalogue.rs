@@ -10,7 +10,7 @@ use crate::events::{
     ConversationImported, ConversationRename, ConversationRenamed, ConversationSummarized, Event,
     InferenceCompleted, InferenceFailed, InferenceRequested, MessageAccepted, MessageCompleted,
     MessageFailed, MessageSubmitted, ReceiptRecorded, RunCancel, ToolCompleted, ToolFailed,
-    ToolRequested,
+    ToolRequested, UsageRecorded,
 };
 
 /// What is known about an event without having one.
@@ -67,6 +67,7 @@ pub const CATALOGUE: &[EventSpec] = &[
     spec::<InferenceRequested>(),
     spec::<InferenceCompleted>(),
     spec::<InferenceFailed>(),
+    spec::<UsageRecorded>(),
     spec::<ToolRequested>(),
     spec::<ToolCompleted>(),
     spec::<ToolFailed>(),

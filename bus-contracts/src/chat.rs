@@ -28,6 +28,9 @@ pub struct ChatMessage {
     /// What is said; empty when the model only calls tools.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub content: String,
+    /// Pictures that go with the text, behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// The tools the model asks for, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
@@ -46,6 +49,7 @@ impl ChatMessage {
         Self {
             role,
             content: content.into(),
+            images: Vec::new(),
             tool_calls: Vec::new(),
             tool_call_id: None,
             extra: Extra::new(),
@@ -65,6 +69,25 @@ impl ChatMessage {
 /// `content: null` is what some servers send beside tool calls.
 fn null_is_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(Option::<String>::deserialize(from)?.unwrap_or_default())
+}
+
+/// A picture, as `image_url` of chat completions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Image {
+    /// Where it is: `https://…`, or the picture itself as `data:<media type>;base64,<data>`.
+    pub url: String,
+    /// How closely the model is to look: `auto`, `low` or `high`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Image {
+    /// Media type and base64 of a picture that is in its URL; `None` when it is elsewhere.
+    #[must_use]
+    pub fn inline(&self) -> Option<(&str, &str)> {
+        let (kind, data) = self.url.strip_prefix("data:")?.split_once(',')?;
+        Some((kind.strip_suffix(";base64")?, data))
+    }
 }
 
 /// A tool the model wants called.
@@ -109,6 +132,14 @@ pub enum FinishReason {
     Other,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Tokens used, as the provider counted them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
@@ -118,6 +149,12 @@ pub struct Usage {
     /// Tokens of the answer.
     #[serde(default)]
     pub output_tokens: u64,
+    /// Those of the prompt that the provider had kept from an earlier one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cached_input_tokens: u64,
+    /// Those of the answer that were thinking.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reasoning_tokens: u64,
     /// What they cost, in millionths of a US dollar; absent where prices are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_microusd: Option<u64>,
@@ -130,6 +167,8 @@ impl Usage {
         Self {
             input_tokens,
             output_tokens,
+            cached_input_tokens: 0,
+            reasoning_tokens: 0,
             cost_microusd: None,
         }
     }
@@ -146,6 +185,10 @@ impl Usage {
         Self {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cached_input_tokens: self
+                .cached_input_tokens
+                .saturating_add(other.cached_input_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
             cost_microusd: match (self.cost_microusd, other.cost_microusd) {
                 (Some(one), Some(other)) => Some(one.saturating_add(other)),
                 (Some(known), None) | (None, Some(known)) => Some(known),

@@ -7,6 +7,7 @@ pub mod inference;
 pub mod message;
 pub mod receipt;
 pub mod tool;
+pub mod usage;
 
 pub use approval::{ApprovalDecided, ApprovalRequested, Decision};
 pub use conversation::{
@@ -23,6 +24,7 @@ pub use message::{
 };
 pub use receipt::ReceiptRecorded;
 pub use tool::{ToolCompleted, ToolFailed, ToolRequested};
+pub use usage::UsageRecorded;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -32,6 +32,8 @@ pub mod channels {
     pub const INFERENCE_REQUEST: &str = "inference.request";
     /// What the provider router answered.
     pub const INFERENCE_RESPONSE: &str = "inference.response";
+    /// What every attempt at a provider took and cost.
+    pub const USAGE: &str = "usage.recorded";
     /// Calls of a tool, to the tool executor.
     pub const TOOLS_EXECUTE: &str = "tools.execute";
     /// What the tools returned.
@@ -75,6 +77,10 @@ pub mod tables {
     pub const WORKERS: &str = "workers";
     /// Which providers are configured: key is the provider's name.
     pub const PROVIDERS: &str = "control.providers";
+    /// How providers fare: key is `<worker>.<provider>`.
+    pub const PROVIDERS_HEALTH: &str = "providers.health";
+    /// What is left of the limits of providers: key is the provider's name.
+    pub const PROVIDERS_LIMITS: &str = "providers.limits";
     /// Which tools exist: key is the tool's name, value [`crate::chat::ToolSpec`].
     pub const TOOLS: &str = "control.tools";
 }

@@ -36,6 +36,29 @@ pub enum ToolPolicy {
     Deny,
 }
 
+/// Where what is said may go. Ordered from the loosest to the strictest.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Privacy {
+    /// To every provider.
+    #[default]
+    Open,
+    /// It must not leave: only to providers whose `locality` is `local`.
+    Sensitive,
+    /// Nothing of its organisation, user or conversation leaves: the same, whatever is said.
+    LocalOnly,
+}
+
+impl Privacy {
+    /// Whether it may go anywhere.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+}
+
 /// What a run may use. Every limit set by any layer holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -59,7 +82,7 @@ pub struct RunLimits {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The provider, by its name in `providers.yaml`.
+    /// The provider or route, by its name in `providers.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The model.
@@ -99,6 +122,9 @@ pub struct Settings {
     /// After how many messages a conversation is summarised; 0 for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary_after: Option<u32>,
+    /// Where what is said may go. The strictest layer wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Privacy>,
     /// How many days a conversation's history is kept beside its present state; for ever when
     /// absent. Read from the layers of the organisation and the globe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +160,7 @@ impl Settings {
                     .collect()
             }),
             summary_after: self.summary_after.or(general.summary_after),
+            privacy: self.privacy.max(general.privacy),
             history_days: self.history_days.or(general.history_days),
         }
     }
@@ -244,6 +271,23 @@ mod tests {
             [of("mail"), of("pay"), of("search")],
             [ToolPolicy::Ask, ToolPolicy::Deny, ToolPolicy::Ask]
         );
+    }
+
+    #[test]
+    fn no_layer_makes_a_stricter_one_open() {
+        let layer = |privacy| Settings {
+            privacy,
+            ..Settings::default()
+        };
+        let met = |near, far| layer(near).over(&layer(far)).privacy;
+        let (open, strict) = (Some(Privacy::Open), Some(Privacy::LocalOnly));
+        assert_eq!(met(open, strict), strict);
+        assert_eq!(met(strict, open), strict);
+        assert_eq!(
+            met(None, Some(Privacy::Sensitive)),
+            Some(Privacy::Sensitive)
+        );
+        assert_eq!(met(open, None), open);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod approvals;
 pub mod conversations;
 pub mod providers;
+pub mod route;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use approvals::ApprovalsArgs;
 use conversations::ConversationsArgs;
 use providers::ProvidersArgs;
+use route::RouteArgs;
 
 /// Exit codes, for scripts.
 pub const EXIT_CODES: &str = "\
@@ -117,6 +119,8 @@ Examples:
     Providers(ProvidersArgs),
     /// Lists the models of all providers
     Models(JsonArgs),
+    /// Shows whom a question would be put to, and why
+    Route(RouteArgs),
     /// Checks configuration, bus, store, providers and ports; each line is ok or what to do
     Doctor(JsonArgs),
     /// Prints the contracts.

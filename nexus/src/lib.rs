@@ -17,6 +17,7 @@ pub mod openapi;
 pub mod progress;
 pub mod providers;
 pub mod reading;
+pub mod route;
 pub mod schema;
 pub mod settings;
 pub mod steps;
@@ -80,6 +81,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Workers(args) => block_on(workers::workers(&args, &settings()?, out)),
         Command::Providers(args) => block_on(providers::providers(&args, &settings()?, out)),
         Command::Models(args) => block_on(providers::models(&args, &settings()?, out)),
+        Command::Route(args) => route::route(&args, &settings()?, out),
         Command::Doctor(args) => block_on(doctor::doctor(&args, settings(), out)),
     }
 }

@@ -1,12 +1,19 @@
-//! `nexus providers` and `nexus models`: who can answer.
+//! `nexus providers` and `nexus models`: who can answer, how they fare, and what they cost.
+
+mod health;
+mod spend;
 
 use std::io::Write;
 
+use nexus_bus::{Bus, BusError};
 use nexus_contracts::tables;
 use nexus_provider_router::doctor::{Depth, check_one};
+use nexus_provider_router::registry::ROUTE;
+use nexus_provider_router::registry::models::Model;
 use nexus_provider_router::service::registry;
 use nexus_provider_router::{DEFAULT_CONFIG, NAME, ProviderStatus};
-use serde_json::json;
+use nexus_service_kit::Clock;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cli::JsonArgs;
@@ -15,6 +22,8 @@ use crate::exit::Failure;
 use crate::reading::open_to_read;
 use crate::settings::Settings;
 use crate::style::{Tone, column, cut};
+
+use spend::Spend;
 
 /// Longest reason that is shown.
 const REASON: usize = 500;
@@ -45,7 +54,9 @@ pub async fn models(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let all = announced(settings).await?;
-    let models = all.iter().flat_map(|provider| {
+    // Routes have no models of their own.
+    let providers = all.iter().filter(|provider| provider.kind != ROUTE);
+    let models = providers.flat_map(|provider| {
         let of = move |model| (provider, model);
         provider.models.iter().map(of)
     });
@@ -57,6 +68,7 @@ pub async fn models(
                     "model": model,
                     "usable": provider.usable,
                     "default": provider.default && *model == provider.model,
+                    "facts": provider.facts.iter().find(|facts| facts.name == *model),
                 })
             })
             .collect();
@@ -65,42 +77,123 @@ pub async fn models(
     }
     for (provider, model) in models {
         let default = provider.default && *model == provider.model;
-        let note = if default { "answers by default" } else { "" };
+        let facts = provider.facts.iter().find(|facts| facts.name == *model);
+        let mut notes = facts.map(described).unwrap_or_default();
+        if default {
+            notes.insert(0, "answers by default".to_owned());
+        }
         let line = [
             column(tone(provider), word(provider), 10),
             column(Tone::Name, &provider.name, 20),
             column(Tone::Strong, model, 40),
-            note.to_owned(),
+            notes.join(", "),
         ];
-        writeln!(out, "{}", line.join("  "))?;
+        writeln!(out, "{}", line.join("  ").trim_end())?;
     }
     Ok(())
 }
 
+/// What the file says of a model, in words.
+fn described(model: &Model) -> Vec<String> {
+    let mut notes = Vec::new();
+    notes.extend(model.context.map(|tokens| format!("{tokens} tokens")));
+    for (can, what) in [
+        (model.tools, "tools"),
+        (model.vision, "pictures"),
+        (model.schema, "JSON Schema"),
+    ] {
+        match can {
+            Some(true) => notes.push(what.to_owned()),
+            Some(false) => notes.push(format!("no {what}")),
+            None => {}
+        }
+    }
+    notes.extend(model.price.map(|price| {
+        let [input, output] = [price.input, price.output].map(spend::dollars);
+        format!("{input} in and {output} out per million")
+    }));
+    notes
+}
+
 async fn list(args: &JsonArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
-    let all = announced(settings).await?;
+    let seen = look(settings).await?;
     if args.json {
-        writeln!(out, "{}", json!({ "providers": all }))?;
+        let rows: Vec<Value> = seen.all.iter().map(|one| seen.as_json(one)).collect();
+        writeln!(out, "{}", json!({ "providers": rows }))?;
         return Ok(());
     }
-    if all.is_empty() {
+    if seen.all.is_empty() {
         let hint = "no router has announced its providers; start one with `nexus up`";
         writeln!(out, "{hint}")?;
     }
-    for provider in &all {
+    for provider in &seen.all {
+        let (tone, word) = seen.state(provider);
         let line = [
-            column(tone(provider), word(provider), 10),
+            column(tone, &word, 10),
             column(Tone::Name, &provider.name, 20),
             column(Tone::Faint, &provider.kind, 12),
             column(Tone::Strong, &provider.model, 30),
             note(provider).to_owned(),
         ];
-        writeln!(out, "{}", line.join("  "))?;
+        writeln!(out, "{}", line.join("  ").trim_end())?;
         if let Some(reason) = &provider.reason {
             writeln!(out, "  → {}", cut(reason, REASON))?;
         }
+        if provider.kind == ROUTE {
+            writeln!(out, "  → {}", provider.models.join(", then "))?;
+        }
+        for line in seen.details(provider) {
+            writeln!(out, "  → {}", cut(&line, REASON))?;
+        }
     }
     Ok(())
+}
+
+/// Everything the bus says of providers.
+struct Looked {
+    all: Vec<ProviderStatus>,
+    health: health::Fleet,
+    spend: Spend,
+}
+
+impl Looked {
+    /// How a provider is, in a word.
+    fn state(&self, provider: &ProviderStatus) -> (Tone, String) {
+        match self.health.worst(&provider.name) {
+            Some(word) if provider.usable => (Tone::Bad, word.to_owned()),
+            _ => (tone(provider), word(provider).to_owned()),
+        }
+    }
+
+    /// What there is to say besides.
+    fn details(&self, provider: &ProviderStatus) -> Vec<String> {
+        let mut lines = self.health.lines(&provider.name);
+        lines.extend(self.spend.line(provider));
+        lines
+    }
+
+    fn as_json(&self, provider: &ProviderStatus) -> Value {
+        let mut row = json!(provider);
+        if let Value::Object(row) = &mut row {
+            row.insert("health".to_owned(), self.health.as_json(&provider.name));
+            row.insert("today".to_owned(), self.spend.as_json(&provider.name));
+        }
+        row
+    }
+}
+
+async fn look(settings: &Settings) -> Result<Looked, Failure> {
+    let bus = open_to_read(settings).await?;
+    let looked = async {
+        Ok(Looked {
+            all: statuses(&bus).await?,
+            health: health::Fleet::read(&bus, Clock::system().now()).await?,
+            spend: Spend::today(&bus, Clock::system().now()).await?,
+        })
+    };
+    let looked = looked.await;
+    bus.close().await;
+    looked.map_err(|error: BusError| Failure::unreachable(error))
 }
 
 const fn tone(provider: &ProviderStatus) -> Tone {
@@ -131,9 +224,13 @@ const fn note(provider: &ProviderStatus) -> &'static str {
 /// What the running routers say of themselves: they may have other files than this machine.
 async fn announced(settings: &Settings) -> Result<Vec<ProviderStatus>, Failure> {
     let bus = open_to_read(settings).await?;
-    let entries = bus.table_list(tables::PROVIDERS).await;
+    let all = statuses(&bus).await;
     bus.close().await;
-    let entries = entries.map_err(Failure::unreachable)?;
+    all.map_err(Failure::unreachable)
+}
+
+async fn statuses(bus: &Bus) -> Result<Vec<ProviderStatus>, BusError> {
+    let entries = bus.table_list(tables::PROVIDERS).await?;
     // A newer router may announce in words this program does not know.
     let mut all: Vec<ProviderStatus> = entries
         .iter()

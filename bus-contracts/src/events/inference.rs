@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{ChatMessage, FinishReason, ToolSpec, Usage};
+use crate::settings::Privacy;
 use crate::{Event, Extra, channels};
 
 /// Sampling of a model call; what is absent is left to the provider.
@@ -46,7 +47,9 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const fn is_answer(&self) -> bool {
+    /// Whether it is the usual one.
+    #[must_use]
+    pub const fn is_answer(&self) -> bool {
         matches!(self, Self::Answer)
     }
 }
@@ -62,7 +65,7 @@ pub struct InferenceRequested {
     /// The tools the model may ask for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolSpec>,
-    /// The provider, by name; the router's default when absent.
+    /// The provider or route, by name; the router's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The model; the provider's default when absent.
@@ -78,6 +81,9 @@ pub struct InferenceRequested {
     /// What the answer is for.
     #[serde(default, skip_serializing_if = "Purpose::is_answer")]
     pub purpose: Purpose,
+    /// Where what was said may go.
+    #[serde(default, skip_serializing_if = "Privacy::is_open")]
+    pub privacy: Privacy,
     /// What this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -125,7 +131,7 @@ impl Event for InferenceCompleted {
 pub struct InferenceFailed {
     /// A stable word: `unknown_provider`, `unknown_model`, `missing_key`, `unauthorized`,
     /// `rate_limited`, `provider_failed`, `provider_unreachable`, `deadline_exceeded`, `cancelled`,
-    /// `bad_request`, `poisoned`.
+    /// `bad_request`, `unsupported`, `privacy_refused`, `poisoned`.
     pub code: String,
     /// What happened and what to do.
     pub detail: String,

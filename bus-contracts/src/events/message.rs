@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{FinishReason, Usage};
+use crate::chat::{FinishReason, Image, Usage};
 use crate::settings::Settings;
 use crate::{ConversationId, Event, Extra, RunId, channels};
 
@@ -18,6 +18,9 @@ pub const MAX_TEXT_BYTES: usize = 256 * 1024;
 pub struct MessageSubmitted {
     /// What is said; 1 byte to 256 KiB of UTF-8 without NUL.
     pub text: String,
+    /// Pictures that go with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// The conversation to go on with; a new one is opened when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<ConversationId>,

@@ -107,6 +107,15 @@ fn words(event_type: &str, payload: &Value) -> String {
         "tool.requested" => format!("{} {}", text("/name"), text("/arguments")),
         "tool.completed" => format!("{} = {}", text("/name"), text("/result")),
         "tool.failed" => format!("{}: {} {}", text("/name"), text("/code"), text("/detail")),
+        "usage.recorded" => {
+            let (provider, model) = (text("/provider"), text("/model"));
+            let tokens = [text("/usage/input_tokens"), text("/usage/output_tokens")];
+            let [input, output] = tokens;
+            format!(
+                "{provider}/{model}: {} ({input} in, {output} out)",
+                text("/outcome")
+            )
+        }
         "receipt.recorded" => {
             let ids = payload
                 .get("ids")

@@ -216,7 +216,7 @@ fn rank(seen: &Seen) -> (u32, u8) {
         "message.submitted" => (0, 0),
         "message.accepted" => (0, 1),
         "inference.requested" => (step.unwrap_or(1), 2),
-        "inference.completed" | "inference.failed" => (step.unwrap_or(1), 3),
+        "inference.completed" | "inference.failed" | "usage.recorded" => (step.unwrap_or(1), 3),
         "tool.requested" => (step.unwrap_or(1), 4),
         "tool.completed" | "tool.failed" => (step.unwrap_or(1), 5),
         "receipt.recorded" => (u32::MAX, 7),

@@ -117,6 +117,7 @@ pub fn parse(body: &[u8]) -> Result<MessageSubmitted, Invalid> {
     let mut fields = Fields::of(object(body, "{\"text\": \"…\"}")?, &with_settings(&own))?;
     Ok(MessageSubmitted {
         text: said(&mut fields)?,
+        images: Vec::new(),
         conversation_id: fields.id("conversation_id", "bad_conversation_id")?,
         settings: settings::read(&mut fields)?,
         metadata: metadata(&mut fields)?,

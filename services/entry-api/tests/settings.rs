@@ -1,6 +1,6 @@
 //! Settings of one message: which may be chosen, and what is said about the rest.
 
-use nexus_contracts::settings::{OnBusy, RunLimits, ToolPolicy};
+use nexus_contracts::settings::{OnBusy, Privacy, RunLimits, ToolPolicy};
 use nexus_entry_api::request::parse;
 
 #[test]
@@ -44,6 +44,18 @@ fn every_setting_may_be_chosen_for_one_message() {
     );
 }
 
+#[test]
+fn where_it_may_go_and_how_it_is_sampled_is_taken_as_said() {
+    let body = r#"{"text": "x", "privacy": "local_only", "parameters":
+        {"top_p": 0.5, "seed": 7, "response_format": {"type": "json_object"}}}"#;
+    let settings = parse(body.as_bytes()).unwrap().settings;
+    assert_eq!(settings.privacy, Some(Privacy::LocalOnly));
+    let sampling = settings.parameters.unwrap().extra;
+    assert_eq!(sampling["top_p"], 0.5);
+    assert_eq!(sampling["seed"], 7);
+    assert_eq!(sampling["response_format"]["type"], "json_object");
+}
+
 /// A setting, and the code and a part of what is said about it.
 const WRONG: &[(&str, &str, &str)] = &[
     (
@@ -80,9 +92,9 @@ const WRONG: &[(&str, &str, &str)] = &[
         "from 0 to 2",
     ),
     (
-        r#""parameters": {"top_p": 1}"#,
+        r#""parameters": {"top_k": 1}"#,
         "unknown_field",
-        "`parameters.top_p`",
+        "`parameters.top_k`",
     ),
     (
         r#""on_busy": "wait""#,

@@ -38,7 +38,7 @@ pub struct Emission {
     pub envelope: Envelope,
     /// When it is done with.
     pub settle: Settle,
-    /// Whether it is kept to be repeated; `message.accepted` is not, it is made anew.
+    /// Whether it is kept to be repeated; `message.accepted` is not, the inbox says all it says.
     pub kept: bool,
 }
 

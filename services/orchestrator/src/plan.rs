@@ -41,8 +41,8 @@ pub enum Handled {
 pub struct Loaded {
     /// The conversations that exist.
     pub conversations: HashMap<ConversationId, Conversation>,
-    /// The requests that were handled before, by (channel, id).
-    pub inbox: HashMap<(String, MessageId), (Handled, ConversationId)>,
+    /// The requests that were handled before, by (channel, id): how, where and when.
+    pub inbox: HashMap<(String, MessageId), (Handled, ConversationId, Timestamp)>,
     /// What conversations were just before a run of theirs started, for branches.
     pub bases: HashMap<(ConversationId, RunId), State>,
 }
@@ -169,7 +169,7 @@ pub fn plan(batch: &[&Inbound], loaded: &mut Loaded, ctx: &Ctx<'_>) -> Result<Pl
         if let Some(asked) = inbound.input.asked() {
             let key = (inbound.channel.clone(), inbound.message_id.clone());
             if let Some(before) = loaded.inbox.get(&key) {
-                repeat(&mut plan, asked, *before, ctx.now)?;
+                repeat(&mut plan, asked, *before)?;
                 continue;
             }
             if !in_batch.insert(key) {
@@ -302,12 +302,12 @@ fn handled(plan: &mut Plan, inbound: &Inbound, handled: Handled) {
     }
 }
 
-/// A request that was handled before gets the same outcome under the same ids.
+/// A request that was handled before gets the same outcome under the same ids, and of the same
+/// moment: when it was accepted is where others place it among what was said.
 fn repeat(
     plan: &mut Plan,
     asked: &Asked,
-    (handled, conversation_id): (Handled, ConversationId),
-    now: Timestamp,
+    (handled, conversation_id, at): (Handled, ConversationId, Timestamp),
 ) -> Result<(), Error> {
     plan.repeat.push(Repeated {
         conversation_id,
@@ -318,7 +318,7 @@ fn repeat(
             header: asked.header.clone(),
             event: asked.accepted(conversation_id),
         };
-        if let Some(emission) = emission(&accept, &asked.header.message_id, now)? {
+        if let Some(emission) = emission(&accept, &asked.header.message_id, at)? {
             plan.publish.push((emission.channel, emission.envelope));
         }
     }

@@ -187,6 +187,7 @@ fn request(envelope: &Envelope, header: RunHeader) -> Result<Option<Asked>, Cont
 fn branch_of(branch: ConversationBranch) -> Branch {
     let message = MessageSubmitted {
         text: branch.text,
+        images: Vec::new(),
         conversation_id: None,
         settings: branch.settings,
         metadata: branch.metadata,

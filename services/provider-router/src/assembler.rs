@@ -106,7 +106,8 @@ impl Assembler {
             serde_json::from_str(data).map_err(|error| WireError::NotJson(error.to_string()))?;
         self.take_chunk(chunk)?;
         let answer = self.text.len() + self.calls.bytes();
-        if answer > MAX_ANSWER_BYTES || self.bytes > MAX_STREAM_BYTES {
+        let too_long = answer > MAX_ANSWER_BYTES || self.bytes > MAX_STREAM_BYTES;
+        if too_long || self.calls.are_too_many() {
             return Err(WireError::TooLong);
         }
         Ok(self.text.get(before..).unwrap_or_default())
@@ -156,6 +157,11 @@ impl Assembler {
     }
 
     fn take_chunk(&mut self, chunk: Map<String, Value>) -> Result<(), WireError> {
+        // An error without the usual object around it.
+        let is_error = chunk.get("type").and_then(Value::as_str) == Some("error");
+        if is_error || (chunk.contains_key("code") && chunk.contains_key("message")) {
+            return Err(reported(&chunk.into()));
+        }
         for (name, value) in chunk {
             match (name.as_str(), value) {
                 (_, Value::Null) | ("id" | "object" | "created", _) => {}
@@ -190,9 +196,16 @@ impl Assembler {
             self.finish = Some(serde_json::from_value(reason).unwrap_or(FinishReason::Other));
         }
         // `message` is what a server sends that does not stream.
-        let said = choice.remove("delta").or_else(|| choice.remove("message"));
-        if let Some(Value::Object(delta)) = said {
-            self.take_delta(delta);
+        let fields = |said: Option<Value>| match said {
+            Some(Value::Object(fields)) => Some(fields),
+            _ => None,
+        };
+        let delta = fields(choice.remove("delta")).filter(|delta| !says_nothing(delta));
+        // Some put an empty `delta` beside the whole; others repeat the whole in every piece.
+        let silent = self.text.is_empty() && self.calls.is_empty();
+        let whole = || fields(choice.remove("message")).filter(|_| silent);
+        if let Some(said) = delta.or_else(whole) {
+            self.take_delta(said);
         }
         Ok(())
     }
@@ -216,6 +229,20 @@ impl Assembler {
         }
     }
 
+    /// What the counts consist of; kept as it came, too.
+    fn take_detail(&mut self, name: &str, value: &Value) {
+        let part = |part: &str| value.get(part).and_then(Value::as_u64);
+        match name {
+            "prompt_tokens_details" | "input_tokens_details" => {
+                self.usage.cached_input_tokens = part("cached_tokens").unwrap_or_default();
+            }
+            "completion_tokens_details" | "output_tokens_details" => {
+                self.usage.reasoning_tokens = part("reasoning_tokens").unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+
     fn take_usage(&mut self, usage: Map<String, Value>) {
         let mut rest = Map::new();
         for (name, value) in usage {
@@ -227,6 +254,7 @@ impl Assembler {
                 ("total_tokens", _) => {}
                 _ if value.is_null() => {}
                 _ => {
+                    self.take_detail(&name, &value);
                     rest.insert(name, value);
                 }
             }
@@ -265,6 +293,16 @@ pub const fn finish_reason(told: Option<FinishReason>, calls: &[ToolCall]) -> Fi
         None => FinishReason::Stop,
         Some(reason) => reason,
     }
+}
+
+/// Whether a piece adds nothing.
+fn says_nothing(delta: &Map<String, Value>) -> bool {
+    delta.iter().all(|(name, value)| match value {
+        Value::Null => true,
+        Value::String(text) => name == "role" || text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    })
 }
 
 /// Adds a piece of an unknown field to what came before: texts and lists grow, the rest is replaced.

@@ -38,6 +38,15 @@ pub enum CommandError {
 }
 
 impl Command {
+    /// What is drawn by where chance decides: the same for all of a conversation.
+    #[must_use]
+    pub fn seed(&self) -> String {
+        match self.conversation {
+            Some(conversation) => conversation.to_string(),
+            None => self.id.as_str().to_owned(),
+        }
+    }
+
     /// Reads an envelope; one that names no deadline has `timeout` from now on.
     ///
     /// # Errors

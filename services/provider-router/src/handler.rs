@@ -1,11 +1,12 @@
 //! A command in, its result out: claimed in the ledger first, so that it is paid for once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_bus::{Bus, Outgoing};
-use nexus_contracts::events::InferenceCompleted;
+use nexus_contracts::chat::ChatMessage;
 use nexus_contracts::live::Cancelled;
 use nexus_contracts::{Extra, Timestamp};
 use nexus_service_kit::{
@@ -15,19 +16,27 @@ use nexus_store::{Claim, Claimed, Completion, EffectClass, Ledger, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::attempts::{Attempts, Question, ask};
+use crate::call::{Means, Question, ask};
 use crate::command::{Command, Reply};
+use crate::complexity::{self, Complexity, Estimator, Heuristic};
 use crate::config::Config;
+use crate::health::Health;
+use crate::limits::shared::SharedLimits;
 use crate::live::{Live, Telling, Texts};
-use crate::metrics;
-use crate::provider::{ChatRequest, FailureClass, Provider, ProviderFailure};
-use crate::registry::{Configured, Registry};
+use crate::plan::{self, Need, Plan, Size};
+use crate::provider::{ChatRequest, FailureClass, ProviderFailure};
+use crate::registry::Registry;
 use crate::reload::Current;
-use crate::stored;
+use crate::reply::{self, Done, Ended};
+use crate::tally::Tally;
 use crate::watch::{Stop, Watch};
+use crate::{stored, usage};
 
 /// How long a command waits when the database cannot be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest wait for somebody to be asked: they may be free sooner than they said.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Shortest wait for a claim somebody else holds.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
@@ -42,17 +51,14 @@ pub struct Router {
     pub bus: Bus,
     /// The time.
     pub clock: Clock,
+    /// How everybody fares.
+    pub health: Arc<Health>,
+    /// What everybody takes at most.
+    pub limits: Arc<SharedLimits>,
     /// The runs people no longer want.
     pub cancelled: TableView<Cancelled>,
     /// See [`Config`].
     pub config: Config,
-}
-
-/// What became of a claimed command.
-struct Done {
-    reply: Reply,
-    /// Whether repetitions get the same; if not, they run anew.
-    keep: bool,
 }
 
 #[async_trait]
@@ -149,53 +155,70 @@ impl Router {
             lease: self.config.lease,
             cancelled: &self.cancelled,
         };
-        let call = self.call(&command, asked, Texts(texts));
-        let done = match watch.over(call, &mut heard, &mut live).await {
-            Ok(done) => done,
+        // Out here, so that what a call has taken is known though the call is dropped.
+        let tally = Tally::default();
+        let call = self.call(&command, asked, &tally, Texts(texts));
+        let ended = watch.over(call, &mut heard, &mut live).await;
+        let took = tally.close();
+        let used = || {
+            let about = (&message.envelope, epoch);
+            usage::records(&took, about, command.asked.purpose, self.clock.now())
+        };
+        let mut done = match ended {
+            Ok(Ended::Done(done)) => *done,
+            Ok(Ended::NotNow(wait)) => {
+                self.release(&command, epoch).await;
+                let wait = wait.min(LONGEST_WAIT);
+                return Err(Failure::wait(
+                    wait,
+                    "nobody who could answer may be asked yet",
+                ));
+            }
             Err(Stop::Cancelled) => Done {
-                reply: cancelled(),
+                reply: reply::cancelled(),
                 keep: true,
             },
             Err(Stop::Lost) => {
                 self.release(&command, epoch).await;
+                usage::tell(&self.bus, used()).await;
                 return Err(Failure::wait(
                     SHORTEST_WAIT,
                     "another worker owns this command now",
                 ));
             }
         };
+        done.reply.take_note(&took);
         let rest: String = std::iter::from_fn(|| heard.try_recv().ok()).collect();
         let ((), outcome) = tokio::join!(
             live.finish(&rest),
-            self.settle(message, &command, epoch, done)
+            self.settle(message, &command, epoch, (done, used()))
         );
         outcome
     }
 
-    /// Asks the provider, unless there is a reason not to.
+    /// Asks whom it should, unless there is a reason not to.
     async fn call(
         &self,
         command: &Command,
-        messages: Vec<nexus_contracts::chat::ChatMessage>,
+        messages: Vec<ChatMessage>,
+        tally: &Tally,
         mut texts: Texts,
-    ) -> Done {
+    ) -> Ended {
         let asked = &command.asked;
         // What is changed meanwhile is for later calls.
         let registry = self.providers.get();
-        let (configured, provider) = match self.choose(&registry, command) {
-            Ok(chosen) => chosen,
+        let sized = Size::of(asked, &messages);
+        let plan = match self.plan(&registry, command, &messages, &sized) {
+            Ok(plan) => plan,
             Err(failure) => {
                 let reply = Reply::failed(&failure, asked.provider.as_deref());
-                return Done { reply, keep: true };
+                return Ended::Done(Box::new(Done { reply, keep: true }));
             }
         };
+        let first = plan.candidates.first();
         let request = ChatRequest {
             id: command.id.as_str().to_owned(),
-            model: asked
-                .model
-                .as_deref()
-                .unwrap_or(&configured.model)
-                .to_owned(),
+            model: first.map(|one| one.model.to_string()).unwrap_or_default(),
             messages,
             tools: asked.tools.clone(),
             parameters: asked.parameters.clone(),
@@ -203,24 +226,31 @@ impl Router {
         let left = command.deadline.as_millis() - self.clock.now().as_millis();
         let began = Instant::now();
         let question = Question {
-            provider,
-            name: &configured.name,
+            plan: &plan,
             request: &request,
+            prompt_tokens: sized.prompt,
+            answer_tokens: sized.answer,
             policy: &self.config.retries,
             until: began + Duration::from_millis(u64::try_from(left).unwrap_or(0)),
             quiet: asked.quiet,
         };
         crash_point!("provider-router.before_call");
-        let attempts = ask(&question, &mut texts).await;
-        metrics::called(configured, &request.model, &attempts, began.elapsed());
-        done(configured, request.model, attempts, began.elapsed())
+        let means = Means {
+            health: &self.health,
+            limits: &self.limits,
+            tally,
+        };
+        let outcome = ask(&question, means, &mut texts).await;
+        reply::ended(outcome, &plan, began.elapsed())
     }
 
-    fn choose<'a>(
+    fn plan(
         &self,
-        registry: &'a Registry,
+        registry: &Registry,
         command: &Command,
-    ) -> Result<(&'a Configured, &'a dyn Provider), ProviderFailure> {
+        messages: &[ChatMessage],
+        sized: &Size,
+    ) -> Result<Plan, ProviderFailure> {
         if command.deadline <= self.clock.now() {
             let detail = format!(
                 "the deadline, {}, was over before the call began",
@@ -228,9 +258,16 @@ impl Router {
             );
             return Err(ProviderFailure::new(FailureClass::DeadlineExceeded, detail));
         }
-        let configured = registry.find(command.asked.provider.as_deref())?;
-        let provider = configured.provider.as_deref().map_err(Clone::clone)?;
-        Ok((configured, provider))
+        let asked = &command.asked;
+        let seed = command.seed();
+        let need = Need::of(asked, messages, sized, (command.org, &seed));
+        let complexity = if registry.weighs_complexity() {
+            let tools = &asked.tools;
+            Heuristic.estimate(&complexity::Question { messages, tools })
+        } else {
+            Complexity::of(Vec::new())
+        };
+        plan::plan(registry, &need, &complexity, &*self.health)
     }
 
     /// Stores a result, or gives the claim back; then the result may be published.
@@ -239,20 +276,22 @@ impl Router {
         message: &Message,
         command: &Command,
         epoch: u64,
-        done: Done,
+        (done, used): (Done, Vec<Outgoing>),
     ) -> Outcome {
         let now = self.clock.now();
         let result = done
             .reply
             .record(&message.envelope, now)
             .map_err(unwritable)?;
+        let mut results = vec![result];
+        results.extend(used);
         if !done.keep {
             self.release(command, epoch).await;
-            return Ok(vec![result]);
+            return Ok(results);
         }
-        let bytes = stored::encode(&result).map_err(unwritable)?;
+        let bytes = stored::encode(&results).map_err(unwritable)?;
         match self.store(command, epoch, bytes).await {
-            Ok(Completion::Stored) => Ok(vec![result]),
+            Ok(Completion::Stored) => Ok(results),
             Ok(Completion::Superseded {
                 result: Some(theirs),
             }) => repeat(&theirs),
@@ -263,7 +302,7 @@ impl Router {
             Err(error) => {
                 // The answer is paid for. Told without being stored, at worst it is paid twice.
                 tracing::warn!(id = %command.id, %error, "a result could not be stored");
-                Ok(vec![result])
+                Ok(results)
             }
         }
     }
@@ -291,29 +330,6 @@ impl Router {
     }
 }
 
-fn done(configured: &Configured, model: String, attempts: Attempts, took: Duration) -> Done {
-    let keep = !attempts.may_run_again();
-    let reply = match attempts.outcome {
-        Ok(answer) => Reply::Completed(Box::new(InferenceCompleted {
-            message: answer.message,
-            finish_reason: answer.finish_reason,
-            usage: answer.usage,
-            provider: configured.name.to_string(),
-            model: answer.model.unwrap_or(model),
-            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            metadata: answer.metadata,
-            extra: Extra::new(),
-        })),
-        Err(failure) => Reply::failed(&failure, Some(&configured.name)),
-    };
-    Done { reply, keep }
-}
-
-fn cancelled() -> Reply {
-    let failure = ProviderFailure::new(FailureClass::Cancelled, "the run was cancelled");
-    Reply::failed(&failure, None)
-}
-
 fn unwritable(error: impl std::fmt::Display) -> Failure {
     Failure::reject(format!("the result cannot be written: {error}"))
 }
@@ -321,7 +337,7 @@ fn unwritable(error: impl std::fmt::Display) -> Failure {
 /// The stored result once more, byte for byte.
 fn repeat(result: &[u8]) -> Outcome {
     match stored::decode(result) {
-        Ok(result) => Ok(vec![result]),
+        Ok(results) => Ok(results),
         Err(error) => Err(Failure::reject(format!(
             "the stored result is unreadable: {error}"
         ))),

@@ -40,6 +40,8 @@ pub struct ProviderType {
     pub name: &'static str,
     /// Whether its answers are made up without a model.
     pub demo: bool,
+    /// Whether what is said to it stays here, where it has no address on the network.
+    pub local: bool,
     /// The model that answers when the file names none.
     pub default_model: &'static str,
     /// Where it is when the file does not say; `None` when it is nowhere on the network.
@@ -57,8 +59,8 @@ pub struct Setup<'a> {
     pub name: &'a str,
     /// Its settings there.
     pub settings: &'a ProviderSettings,
-    /// Its key, where it needs one.
-    pub api_key: Option<SecretString>,
+    /// Its keys, where it needs one; they take turns.
+    pub api_keys: Vec<SecretString>,
 }
 
 /// One question to a model.
@@ -74,6 +76,29 @@ pub struct ChatRequest {
     pub tools: Vec<ToolSpec>,
     /// Sampling.
     pub parameters: ModelParameters,
+}
+
+impl ChatRequest {
+    /// Whether the answer must have a shape, so that two halves by two models do not make one.
+    #[must_use]
+    pub fn is_shaped(&self) -> bool {
+        let kind = format_type(&self.parameters);
+        kind.is_some_and(|kind| kind != "text")
+    }
+}
+
+/// Whether an answer is held to a JSON Schema.
+#[must_use]
+pub fn is_held_to_schema(parameters: &ModelParameters) -> bool {
+    format_type(parameters) == Some("json_schema")
+}
+
+fn format_type(parameters: &ModelParameters) -> Option<&str> {
+    parameters
+        .extra
+        .get("response_format")?
+        .get("type")?
+        .as_str()
 }
 
 /// Hears the text of an answer as it comes.

@@ -1,57 +1,53 @@
 //! The providers there are, as `providers.yaml` has them; [`crate::reload`] builds them anew.
 
 pub mod file;
+pub mod models;
+pub mod route;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use crate::breaker::BreakerPolicy;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::provider::{FailureClass, Provider, ProviderFailure, ProviderType, Setup};
 
 use file::{ProviderSettings, ProvidersFile};
+use models::Model;
+use route::{Delegates, Route, Target};
 
 /// Looks a secret up by the name of its variable.
 pub type Secrets<'a> = &'a dyn Fn(&str) -> Option<SecretString>;
 
-/// A provider as `providers.yaml` describes it.
-pub struct Configured {
-    /// Its name.
-    pub name: Arc<str>,
-    /// The model that answers when the command names none.
-    pub model: Arc<str>,
-    /// The models the file lists; for people to choose from.
-    pub models: Vec<String>,
-    /// Its kind.
-    pub kind: &'static ProviderType,
-    /// The provider, or why it cannot be used.
-    pub provider: Result<Arc<dyn Provider>, ProviderFailure>,
-}
+/// The kind of a status that is about a route.
+pub const ROUTE: &str = "route";
 
-/// All providers, by name.
-pub struct Registry {
-    default: String,
-    providers: BTreeMap<String, Configured>,
-}
-
-/// Value of the table `control.providers`: what others may know about a provider.
+/// Value of the table `control.providers`: what others may know about a provider or route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "three independent facts, named on the wire"
+    reason = "independent facts, named on the wire"
 )]
 pub struct ProviderStatus {
     /// Its name.
     pub name: String,
-    /// Its kind, such as `openai`.
+    /// Its kind, such as `openai`, or [`ROUTE`].
     #[serde(rename = "type")]
     pub kind: String,
-    /// The model that answers when the command names none.
+    /// The model that answers when the command names none; of a route `provider/model`.
     pub model: String,
-    /// The models it is known to have.
+    /// The models it is known to have; of a route, its targets.
     pub models: Vec<String>,
+    /// What is known of those models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Model>,
+    /// Whether what is said to it stays here.
+    #[serde(default)]
+    pub local: bool,
     /// Whether it can be called.
     pub usable: bool,
     /// Why not, and what to do.
@@ -60,6 +56,57 @@ pub struct ProviderStatus {
     pub default: bool,
     /// Whether its answers are made up without a model.
     pub demo: bool,
+}
+
+/// A provider as `providers.yaml` describes it.
+pub struct Configured {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The model that answers when the command names none.
+    pub model: Arc<str>,
+    /// The models the file lists, the usual one first.
+    pub models: Vec<Model>,
+    /// Its kind.
+    pub kind: &'static ProviderType,
+    /// Whether what is said to it stays here.
+    pub local: bool,
+    /// What it takes at most.
+    pub limits: Limits,
+    /// When it is left alone.
+    pub breaker: BreakerPolicy,
+    /// How many keys it has.
+    pub keys: usize,
+    /// The same for as long as nothing in the file changes about it.
+    pub fingerprint: Uuid,
+    /// The provider, or why it cannot be used.
+    pub provider: Result<Arc<dyn Provider>, ProviderFailure>,
+}
+
+/// All providers and routes, by name.
+pub struct Registry {
+    default: String,
+    providers: BTreeMap<String, Arc<Configured>>,
+    routes: BTreeMap<String, Route>,
+    delegates: Delegates,
+}
+
+/// Who is meant by a name.
+pub enum Chosen<'a> {
+    /// A provider, and its model if one is named.
+    Provider(&'a Arc<Configured>, Option<Arc<str>>),
+    /// A route.
+    Route(&'a str, &'a Route),
+}
+
+impl Chosen<'_> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Provider(configured, _) => &configured.name,
+            Self::Route(name, _) => name,
+        }
+    }
 }
 
 impl Registry {
@@ -71,56 +118,180 @@ impl Registry {
     pub fn build(file: &ProvidersFile, secrets: Secrets<'_>) -> Result<Self, Error> {
         let default = file.default().unwrap_or_default().to_owned();
         let built = file.providers.iter().map(|(name, settings)| {
-            Ok((name.clone(), Configured::build(name, settings, secrets)?))
+            let fingerprint = file.fingerprint(name);
+            let configured = Configured::build((name, fingerprint), settings, secrets)?;
+            Ok((name.clone(), Arc::new(configured)))
         });
         let providers = built.collect::<Result<BTreeMap<_, _>, Error>>()?;
-        Ok(Self { default, providers })
+        Ok(Self {
+            default,
+            providers,
+            routes: file.routes.clone(),
+            delegates: file.delegates.clone(),
+        })
     }
 
     /// The provider of this name, or the default one.
     ///
     /// # Errors
     /// [`FailureClass::UnknownProvider`], naming those that are known.
-    pub fn find(&self, name: Option<&str>) -> Result<&Configured, ProviderFailure> {
+    pub fn find(&self, name: Option<&str>) -> Result<&Arc<Configured>, ProviderFailure> {
         let name = name.unwrap_or(&self.default);
-        self.providers.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.providers.keys().map(String::as_str).collect();
-            let nearest = nearest(name, known.iter().copied());
-            let hint = nearest
-                .map(|near| format!("; did you mean `{near}`?"))
-                .unwrap_or_default();
-            let known = known.join(", ");
-            let name = crate::assembler::excerpt(name);
-            let detail = format!("there is no provider `{name}`, only: {known}{hint}");
-            ProviderFailure::new(FailureClass::UnknownProvider, detail)
-        })
+        let found = self.providers.get(name);
+        found.ok_or_else(|| self.unknown(name))
     }
 
-    /// All of them, by name.
-    pub fn all(&self) -> impl Iterator<Item = &Configured> {
+    /// Who is meant by these names of a provider or route and of a model. A model alone means the
+    /// default if that has it, else the first provider that lists it.
+    ///
+    /// # Errors
+    /// [`FailureClass::UnknownProvider`] and [`FailureClass::UnknownModel`], naming those that are
+    /// known.
+    pub fn meant(
+        &self,
+        name: Option<&str>,
+        model: Option<&str>,
+    ) -> Result<Chosen<'_>, ProviderFailure> {
+        let target = name.unwrap_or(&self.default);
+        let lists = |configured: &Configured| model.is_some_and(|model| configured.lists(model));
+        if let Some((route, settings)) = self.routes.get_key_value(target) {
+            let Some(model) = model.filter(|model| !self.routes_to(settings, model)) else {
+                return Ok(Chosen::Route(route, settings));
+            };
+            let elsewhere = self.all().find(|one| name.is_none() && lists(one));
+            return match elsewhere {
+                Some(configured) => Ok(Chosen::Provider(configured, Some(model.into()))),
+                None => Err(self.no_such_model(route, settings, model)),
+            };
+        }
+        let found = self.providers.get(target);
+        let found = found.ok_or_else(|| self.unknown(target))?;
+        let elsewhere = match (name, model) {
+            (None, Some(_)) if !lists(found) => self.all().find(|one| lists(one)),
+            _ => None,
+        };
+        // A model nobody lists may exist all the same: the provider knows best.
+        let configured = elsewhere.unwrap_or(found);
+        Ok(Chosen::Provider(configured, model.map(Arc::from)))
+    }
+
+    fn routes_to(&self, route: &Route, model: &str) -> bool {
+        route
+            .targets
+            .iter()
+            .any(|target| self.model_of(target) == Some(model))
+    }
+
+    fn model_of<'a>(&'a self, target: &'a Target) -> Option<&'a str> {
+        let usual = || self.providers.get(&target.provider).map(|one| &*one.model);
+        target.model.as_deref().or_else(usual)
+    }
+
+    fn no_such_model(&self, name: &str, route: &Route, model: &str) -> ProviderFailure {
+        let models = route.targets.iter().filter_map(|one| self.model_of(one));
+        let models: Vec<&str> = models.collect();
+        let hint = hint(nearest(model, models.iter().copied()));
+        let model = crate::assembler::excerpt(model);
+        let models = models.join(", ");
+        let detail = format!("route `{name}` has no model `{model}`, only: {models}{hint}");
+        ProviderFailure::new(FailureClass::UnknownModel, detail)
+    }
+
+    fn unknown(&self, name: &str) -> ProviderFailure {
+        let known = self.providers.keys().chain(self.routes.keys());
+        let known: Vec<&str> = known.map(String::as_str).collect();
+        let hint = hint(nearest(name, known.iter().copied()));
+        let known = known.join(", ");
+        let name = crate::assembler::excerpt(name);
+        let detail = format!("there is no provider `{name}`, only: {known}{hint}");
+        ProviderFailure::new(FailureClass::UnknownProvider, detail)
+    }
+
+    /// The provider of this name.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<&Arc<Configured>> {
+        self.providers.get(name)
+    }
+
+    /// All providers, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Configured>> {
         self.providers.values()
     }
 
-    /// What others may know about each.
+    /// All routes, by name.
+    #[must_use]
+    pub const fn routes(&self) -> &BTreeMap<String, Route> {
+        &self.routes
+    }
+
+    /// Who is asked instead of a model that cannot.
+    #[must_use]
+    pub const fn delegates(&self) -> &Delegates {
+        &self.delegates
+    }
+
+    /// Whether any route asks how complex a question is.
+    #[must_use]
+    pub fn weighs_complexity(&self) -> bool {
+        let mut targets = self.routes.values().flat_map(|route| &route.targets);
+        targets.any(|target| target.when.complexity.is_some())
+    }
+
+    /// What others may know about each provider and route.
     #[must_use]
     pub fn statuses(&self) -> Vec<ProviderStatus> {
-        self.all()
-            .map(|provider| provider.status(&self.default))
-            .collect()
+        let providers = self.all().map(|provider| provider.status(&self.default));
+        let routes = self.routes.iter();
+        let routes = routes.map(|(name, route)| self.route_status(name, route));
+        providers.chain(routes).collect()
+    }
+
+    fn route_status(&self, name: &str, route: &Route) -> ProviderStatus {
+        let targets = route.targets.iter();
+        let models = targets.clone().map(|target| {
+            let model = self.model_of(target).unwrap_or_default();
+            format!("{}/{model}", target.provider)
+        });
+        let models: Vec<String> = models.collect();
+        let providers = targets.filter_map(|target| self.providers.get(&target.provider));
+        let usable = providers.clone().any(|one| one.provider.is_ok());
+        let why = "none of its targets can be used".to_owned();
+        ProviderStatus {
+            name: name.to_owned(),
+            kind: ROUTE.to_owned(),
+            model: models.first().cloned().unwrap_or_default(),
+            models,
+            facts: Vec::new(),
+            local: providers.clone().all(|one| one.local),
+            usable,
+            reason: (!usable).then_some(why),
+            default: *name == self.default,
+            demo: providers.clone().all(|one| one.kind.demo),
+        }
     }
 }
 
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+}
+
 impl Configured {
-    fn build(name: &str, settings: &ProviderSettings, secrets: Secrets<'_>) -> Result<Self, Error> {
+    fn build(
+        (name, fingerprint): (&str, Uuid),
+        settings: &ProviderSettings,
+        secrets: Secrets<'_>,
+    ) -> Result<Self, Error> {
         let kind = settings.kind.0;
-        let variable = settings.key_variable();
-        let api_key = variable.and_then(secrets);
-        let missing = variable.filter(|_| api_key.is_none());
+        let variables = settings.key_variables();
+        let api_keys: Vec<SecretString> =
+            variables.iter().filter_map(|name| secrets(name)).collect();
+        let missing = variables.first().filter(|_| api_keys.is_empty());
+        let keys = api_keys.len();
         // Made without its key too, so that its other settings are checked.
         let setup = Setup {
             name,
             settings,
-            api_key,
+            api_keys,
         };
         let built = (kind.build)(&setup).map_err(|failure| Error::settings(name, &failure))?;
         let provider = match missing {
@@ -129,27 +300,48 @@ impl Configured {
         };
         let model = settings.model.as_deref().unwrap_or(kind.default_model);
         let mut models = settings.models.clone();
-        if !models.iter().any(|known| known == model) {
-            models.insert(0, model.to_owned());
+        match models.iter().position(|known| known.name == model) {
+            Some(place) => models.get_mut(..=place).unwrap_or_default().rotate_right(1),
+            None => models.insert(0, Model::named(model)),
         }
         Ok(Self {
             name: name.into(),
             model: model.into(),
             models,
             kind,
+            local: settings.is_local(),
+            limits: settings.limits,
+            breaker: settings.breaker,
+            keys,
+            fingerprint,
             provider,
         })
+    }
+
+    /// What the file says of a model.
+    #[must_use]
+    pub fn spec(&self, model: &str) -> Option<&Model> {
+        self.models.iter().find(|known| known.name == model)
+    }
+
+    /// Whether the file lists a model.
+    #[must_use]
+    pub fn lists(&self, model: &str) -> bool {
+        self.spec(model).is_some()
     }
 
     /// What others may know about it, where `default` is the name of the default provider.
     #[must_use]
     pub fn status(&self, default: &str) -> ProviderStatus {
         let reason = self.provider.as_ref().err().map(ToString::to_string);
+        let name = |model: &Model| model.name.clone();
         ProviderStatus {
             name: self.name.to_string(),
             kind: self.kind.name.to_owned(),
             model: self.model.to_string(),
-            models: self.models.clone(),
+            models: self.models.iter().map(name).collect(),
+            facts: self.models.clone(),
+            local: self.local,
             usable: reason.is_none(),
             reason,
             default: *self.name == *default,

@@ -15,7 +15,9 @@ use crate::announce;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handler::Router;
+use crate::health::{self, Health};
 use crate::keeper::Keeper;
+use crate::limits::shared::SharedLimits;
 use crate::registry::Registry;
 use crate::registry::file::ProvidersFile;
 use crate::reload::Reload;
@@ -73,11 +75,22 @@ impl Service for ProviderRouter {
             ..ConsumerSpec::new(channels::CONVERSATIONS, NAME)
         };
         consume_batches(deps, spec, Arc::new(keeper));
+        let health = Arc::new(Health::default());
+        let limits = Arc::new(SharedLimits::new(deps.bus.clone(), deps.clock.clone()));
+        let telling = health::announce::keep(
+            deps.clone(),
+            Arc::clone(&health),
+            Arc::clone(&limits),
+            providers.clone(),
+        );
+        deps.tasks.spawn("health", telling);
         let router = Router {
             providers,
             ledger,
             bus: deps.bus.clone(),
             clock: deps.clock.clone(),
+            health,
+            limits,
             cancelled: TableView::watch(deps, tables::RUNS_CANCELLED).await,
             config: config.clone(),
         };

@@ -306,3 +306,39 @@ async fn dropping_a_call_closes_its_connection() -> Result<()> {
     assert!(String::from_utf8_lossy(&sent?).starts_with("POST /v1/chat/completions"));
     Ok(())
 }
+
+#[tokio::test]
+async fn several_keys_take_turns_and_one_that_is_used_up_rests() -> Result<()> {
+    nexus_service_kit::telemetry::install_tls();
+    let fake = FakeOpenAi::start().await?;
+    let text = format!(
+        "providers: {{it: {{type: openai, base_url: \"{}\", api_key_env: [ONE, TWO, NOT_SET]}}}}",
+        fake.base_url()
+    );
+    let file = ProvidersFile::parse(&text, "providers.yaml")?;
+    let registry = Registry::build(&file, &|name| match name {
+        "ONE" => Some(SecretString::from("sk-canary-one-1")),
+        "TWO" => Some(SecretString::from("sk-canary-two-2")),
+        _ => None,
+    })?;
+    fake.push(Script::error(429, "of sk-canary-one-1 there were too many"));
+    for _ in 0..3 {
+        fake.push(Script::text("Hi"));
+    }
+    let (first, _) = call(&registry, &request()).await?;
+    let failure = first.err().context("it is limited")?;
+    anyhow::ensure!(failure.another_key, "the loop is told to try again at once");
+    anyhow::ensure!(!failure.detail.contains("canary"), "{failure}");
+    for _ in 0..3 {
+        call(&registry, &request()).await?.0?;
+    }
+    let received = fake.received();
+    let keys = received.iter().map(|one| one.headers.get("authorization"));
+    let keys: Option<Vec<&str>> = keys.map(|key| key?.to_str().ok()).collect();
+    let two = "Bearer sk-canary-two-2";
+    anyhow::ensure!(
+        keys == Some(vec!["Bearer sk-canary-one-1", two, two, two]),
+        "{keys:?}"
+    );
+    Ok(())
+}

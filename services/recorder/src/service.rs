@@ -78,6 +78,7 @@ impl Recorder {
         let mut list: Vec<(String, Option<String>)> = [
             channels::INFERENCE_REQUEST,
             channels::INFERENCE_RESPONSE,
+            channels::USAGE,
             channels::TOOLS_EXECUTE,
             channels::TOOLS_RESULTS,
             channels::CONVERSATIONS,

@@ -23,7 +23,7 @@ pub(crate) struct Tables {
     pub(crate) conversations: BTreeMap<(OrgId, ConversationId), Stored>,
     pub(crate) journal: BTreeMap<(OrgId, ConversationId), BTreeMap<i64, Event>>,
     pub(crate) snapshots: BTreeMap<(OrgId, ConversationId), BTreeMap<i64, Rc<State>>>,
-    pub(crate) inbox: BTreeMap<(OrgId, String, MessageId), (Handled, ConversationId)>,
+    pub(crate) inbox: BTreeMap<(OrgId, String, MessageId), (Handled, ConversationId, Timestamp)>,
     pub(crate) outbox: BTreeMap<(OrgId, MessageId), Kept>,
     /// Who still has to confirm a message.
     pub(crate) awaited: BTreeSet<(OrgId, MessageId, Keeper)>,

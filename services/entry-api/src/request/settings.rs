@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nexus_contracts::Extra;
 use nexus_contracts::events::ModelParameters;
-use nexus_contracts::settings::{OnBusy, RunLimits, Settings, ToolPolicy};
+use nexus_contracts::settings::{OnBusy, Privacy, RunLimits, Settings, ToolPolicy};
 use serde_json::Value;
 
 use super::Invalid;
@@ -12,7 +12,7 @@ use super::fields::{Fields, checked_name, whole, word};
 
 /// Every setting a request may choose: all but how long history is kept, which is the
 /// organisation's to say.
-pub(super) const SETTINGS: [&str; 13] = [
+pub(super) const SETTINGS: [&str; 14] = [
     "provider",
     "model",
     "tools",
@@ -26,6 +26,7 @@ pub(super) const SETTINGS: [&str; 13] = [
     "limits",
     "context_tokens",
     "summary_after",
+    "privacy",
 ];
 
 /// Most tools or models one request may name.
@@ -57,6 +58,21 @@ const WHEN_BUSY: [(&str, OnBusy); 3] = [
     ("reject", OnBusy::Reject),
 ];
 
+const PLACES: [(&str, Privacy); 3] = [
+    ("open", Privacy::Open),
+    ("sensitive", Privacy::Sensitive),
+    ("local_only", Privacy::LocalOnly),
+];
+
+/// Sampling that goes to the provider as it is: what it means is the provider's to say.
+const PASSED_ON: [&str; 5] = [
+    "seed",
+    "stop",
+    "reasoning_effort",
+    "response_format",
+    "tool_choice",
+];
+
 /// Takes the settings out of an object.
 pub(super) fn read(fields: &mut Fields) -> Result<Settings, Invalid> {
     Ok(Settings {
@@ -77,18 +93,30 @@ pub(super) fn read(fields: &mut Fields) -> Result<Settings, Invalid> {
             whole(name, value, (1, WHOLE))
         })?,
         summary_after: fields.whole("summary_after", (0, U32))?,
+        privacy: fields.word("privacy", &PLACES)?,
         history_days: None,
     })
 }
 
 fn parameters(fields: &mut Fields) -> Result<Option<ModelParameters>, Invalid> {
-    let Some(mut fields) = fields.object("parameters", &["temperature", "max_tokens"])? else {
+    let mut known = vec!["temperature", "max_tokens", "top_p"];
+    known.extend(PASSED_ON);
+    let Some(mut fields) = fields.object("parameters", &known)? else {
         return Ok(None);
     };
+    let mut extra = Extra::new();
+    if let Some(top_p) = fields.number("top_p", (0.0, 1.0))? {
+        extra.insert("top_p".to_owned(), top_p.into());
+    }
+    for name in PASSED_ON {
+        if let Some(value) = fields.value(name) {
+            extra.insert(name.to_owned(), value);
+        }
+    }
     Ok(Some(ModelParameters {
         temperature: fields.number("temperature", (0.0, 2.0))?,
         max_tokens: fields.whole("max_tokens", (1, U32))?,
-        extra: Extra::new(),
+        extra,
     }))
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 /// the operator.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct ChosenSettings {
-    /// The provider, by its name in `providers.yaml`.
+    /// The provider or route, by its name in `providers.yaml`.
     pub provider: Option<String>,
     /// The model.
     pub model: Option<String>,
@@ -35,6 +35,8 @@ pub struct ChosenSettings {
     pub context_tokens: Option<BTreeMap<String, u64>>,
     /// After how many messages a conversation is summarised; 0 for never.
     pub summary_after: Option<u32>,
+    /// Where what is said may go: `open`, `sensitive`, `local_only`; the last two never leave.
+    pub privacy: Option<String>,
 }
 
 /// Sampling.
@@ -45,6 +47,18 @@ pub struct Parameters {
     pub temperature: Option<f64>,
     /// Most tokens of the answer.
     pub max_tokens: Option<u32>,
+    /// The share of likely tokens to choose among, 0 to 1.
+    pub top_p: Option<f64>,
+    /// The same seed makes the same choices, where the provider promises that.
+    pub seed: Option<i64>,
+    /// Texts that end the answer: one or several.
+    pub stop: Option<serde_json::Value>,
+    /// How much the model thinks first, such as `low`.
+    pub reasoning_effort: Option<String>,
+    /// What the answer must look like, as chat completions say it: `{"type": "json_schema", …}`.
+    pub response_format: Option<serde_json::Value>,
+    /// Whether the model must call a tool, as chat completions say it.
+    pub tool_choice: Option<serde_json::Value>,
 }
 
 /// What a run may use; each more than 0.

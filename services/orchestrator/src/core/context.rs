@@ -9,6 +9,9 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// Tokens that say who speaks, for each message.
 const TOKENS_PER_MESSAGE: u64 = 4;
 
+/// A picture of about a thousand pixels a side: 765 at `OpenAI` (high detail), 1,600 at Anthropic.
+const TOKENS_PER_IMAGE: u64 = 1_200;
+
 /// About how many tokens some text is.
 #[must_use]
 pub fn tokens_of(text: &str) -> u64 {
@@ -20,7 +23,8 @@ pub fn tokens_of(text: &str) -> u64 {
 pub fn tokens(message: &ChatMessage) -> u64 {
     let calls = message.tool_calls.iter();
     let calls = calls.map(|call| tokens_of(&call.name) + tokens_of(&call.arguments));
-    TOKENS_PER_MESSAGE + tokens_of(&message.content) + calls.sum::<u64>()
+    let images = TOKENS_PER_IMAGE.saturating_mul(message.images.len() as u64);
+    TOKENS_PER_MESSAGE + tokens_of(&message.content) + calls.sum::<u64>() + images
 }
 
 /// About how many tokens the description of a tool is.

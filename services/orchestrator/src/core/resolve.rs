@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nexus_contracts::events::ModelParameters;
-use nexus_contracts::settings::{OnBusy, RunLimits, Settings, ToolPolicy};
+use nexus_contracts::settings::{OnBusy, Privacy, RunLimits, Settings, ToolPolicy};
 use nexus_contracts::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub struct Resolved {
     pub model: Option<String>,
     /// The tools allowed; all when absent.
     pub tools: Option<Vec<String>>,
+    /// Where what is said may go.
+    #[serde(default)]
+    pub privacy: Privacy,
     /// Sampling.
     pub parameters: ModelParameters,
     /// What the model is told to be; may be empty.
@@ -96,6 +99,7 @@ fn settle(settings: Settings) -> Resolved {
         provider: settings.provider,
         model: settings.model,
         tools: settings.tools,
+        privacy: settings.privacy.unwrap_or_default(),
         parameters: settings.parameters.unwrap_or_default(),
         instructions: settings.instructions.unwrap_or_default(),
         on_busy: settings.on_busy.unwrap_or(OnBusy::Queue),

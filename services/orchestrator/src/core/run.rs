@@ -36,9 +36,10 @@ pub fn start(
     ctx: &Ctx<'_>,
 ) -> Vec<Command> {
     let settings = settings_of(state, &header, &message, ctx);
-    state
-        .messages
-        .push(ChatMessage::text(Role::User, message.text));
+    state.messages.push(ChatMessage {
+        images: message.images,
+        ..ChatMessage::text(Role::User, message.text)
+    });
     let deadline = ctx.now.plus_millis(i64::from(settings.seconds) * 1000);
     let timer = Timer::Deadline(header.run_id);
     let run = Run {
@@ -113,6 +114,7 @@ fn request(state: &State, run: &mut Run, ctx: &Ctx<'_>) -> InferenceRequested {
         parameters,
         quiet: several,
         purpose: Purpose::Answer,
+        privacy: run.settings.privacy,
         extra: Extra::new(),
     }
 }

@@ -62,6 +62,7 @@ pub fn ask(
         parameters: ModelParameters::default(),
         quiet: true,
         purpose: Purpose::Summary,
+        privacy: settings.privacy,
         extra: Extra::new(),
     };
     state.summarizing = Some(Summarizing {

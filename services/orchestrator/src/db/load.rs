@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_bus::Outgoing;
-use nexus_contracts::{ConversationId, MessageId, UserId};
+use nexus_contracts::{ConversationId, MessageId, Timestamp, UserId};
 use nexus_store::{InList, Row, TenantRef, Value};
 
 use super::{history, outbox_outgoing, uuid};
@@ -51,7 +51,7 @@ pub async fn load(tx: &TenantRef<'_>, batch: &[&Inbound]) -> Result<Loaded, Erro
 const CONVERSATIONS: &str =
     "SELECT id, user_id, version, state FROM conversation WHERE org_id = $1 AND id IN";
 /// With the channel, as the primary key begins: by the id alone it would read all there are.
-const INBOX: &str = "SELECT channel, message_id, conversation_id, handled FROM inbox \
+const INBOX: &str = "SELECT channel, message_id, conversation_id, handled, at FROM inbox \
      WHERE org_id = $1 AND channel = $2 AND message_id IN";
 
 fn handled_of(tx: &TenantRef<'_>, channel: &str, ids: &[String]) -> Vec<(String, Vec<Value>)> {
@@ -121,9 +121,10 @@ fn handled(row: &Row, loaded: &mut Loaded) -> Result<(), Error> {
     } else {
         Handled::Refused
     };
+    let at = Timestamp::from_millis(row.get("at")?);
     loaded
         .inbox
-        .insert((row.get("channel")?, message), (handled, conversation));
+        .insert((row.get("channel")?, message), (handled, conversation, at));
     Ok(())
 }
 

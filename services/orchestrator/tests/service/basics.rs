@@ -34,7 +34,9 @@ sqlite_and_postgres! {
         // While it runs: accepted again, asked again, all under the same ids.
         world.submit("q1", "hello").await?;
         let second = world.nth(channels::REQUESTS_PROCESSED, MessageAccepted::TYPE, 1).await?;
-        ensure!(second.id == accepted.id);
+        ensure!(second.id == accepted.id && second.payload == accepted.payload);
+        // Where the question stands in its conversation does not depend on how often that is told.
+        ensure!(second.timestamp == accepted.timestamp);
         let repeated = world.nth(channels::INFERENCE_REQUEST, InferenceRequested::TYPE, 1).await?;
         ensure!(repeated.id == asked.id && repeated.payload == asked.payload);
         // The result twice: one answer, published again under its id.

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::WireError;
 
+/// Most calls of one answer: more are a server gone wrong.
+pub const MAX_CALLS: usize = 1_024;
+
 /// Calls in the making, in the model's order.
 #[derive(Debug, Default)]
 pub struct CallParts {
@@ -31,6 +34,12 @@ impl CallParts {
         self.calls.is_empty()
     }
 
+    /// Whether there are more than [`MAX_CALLS`].
+    #[must_use]
+    pub const fn are_too_many(&self) -> bool {
+        self.calls.len() > MAX_CALLS
+    }
+
     /// Bytes of all arguments and names so far.
     #[must_use]
     pub const fn bytes(&self) -> usize {
@@ -39,6 +48,9 @@ impl CallParts {
 
     /// Takes one element of `tool_calls`.
     pub fn push(&mut self, mut piece: Value) {
+        if self.are_too_many() {
+            return;
+        }
         let function = piece
             .get_mut("function")
             .map(Value::take)
@@ -75,27 +87,17 @@ impl CallParts {
 
     /// The call this piece goes on with; `None` when it begins one.
     fn find(&mut self, index: Option<u64>, id: &str, name: &str) -> Option<&mut Parts> {
-        // Another id and a name of its own: a new call, whatever its index says.
-        let same =
-            |call: &Parts| id.is_empty() || name.is_empty() || call.id.is_empty() || call.id == id;
-        match index {
-            Some(_) => self
-                .calls
-                .iter_mut()
-                .rev()
-                .find(|call| call.index == index)
-                .filter(|call| same(call)),
-            None if !id.is_empty() => {
-                let known = self.calls.iter().rposition(|call| call.id == id);
-                match known {
-                    Some(at) => self.calls.get_mut(at),
-                    None if name.is_empty() => self.calls.last_mut(),
-                    None => None,
-                }
-            }
-            None if name.is_empty() => self.calls.last_mut(),
-            None => self.calls.last_mut().filter(|call| call.name.is_empty()),
-        }
+        let here = |call: &Parts| index.is_none() || call.index == index;
+        let known = self
+            .calls
+            .iter()
+            .rposition(|call| !id.is_empty() && call.id == id && here(call));
+        let last = self.calls.iter().rposition(here);
+        let at = known.or_else(|| {
+            let call = self.calls.get(last?)?;
+            call.goes_on(index, id, name).then_some(last?)
+        })?;
+        self.calls.get_mut(at)
     }
 
     /// The calls. One without an id gets one derived from `seed` and its place; one without
@@ -113,6 +115,22 @@ impl CallParts {
 }
 
 impl Parts {
+    /// Whether a piece that names no known id is more of this call.
+    fn goes_on(&self, index: Option<u64>, id: &str, name: &str) -> bool {
+        if name.is_empty() {
+            return true;
+        }
+        // Another id and a name of its own: a new call, whatever its index says.
+        if !id.is_empty() && !self.id.is_empty() {
+            return false;
+        }
+        if index.is_none() {
+            return id.is_empty() && self.name.is_empty();
+        }
+        // A new name behind arguments is a new call; some servers repeat the name in every piece.
+        self.arguments.is_empty() || self.name == name
+    }
+
     fn finish(self, seed: &str, place: usize) -> Result<ToolCall, WireError> {
         if self.name.is_empty() {
             return Err(WireError::NamelessCall);

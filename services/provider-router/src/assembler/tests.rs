@@ -148,7 +148,11 @@ fn usage_comes_last_and_unknown_fields_survive() {
     assert_eq!(answer.message.extra["reasoning_content"], json!("let me"));
     assert!(!answer.message.extra.contains_key("refusal"));
     assert_eq!(answer.finish_reason, FinishReason::Length);
-    assert_eq!(answer.usage, Usage::of(3, 2));
+    let cached = Usage {
+        cached_input_tokens: 1,
+        ..Usage::of(3, 2)
+    };
+    assert_eq!(answer.usage, cached);
     assert_eq!(answer.model.as_deref(), Some("m-2026"));
     assert_eq!(
         serde_json::to_value(&answer.metadata).unwrap(),

@@ -21,6 +21,7 @@ use super::{ChatRequest, Provider, ProviderFailure, ProviderType, Setup, http};
 pub const TYPE: ProviderType = ProviderType {
     name: "anthropic",
     demo: false,
+    local: false,
     default_model: "claude-sonnet-4-5",
     base_url: Some("https://api.anthropic.com/v1"),
     api_key_env: Some("ANTHROPIC_API_KEY"),

@@ -14,6 +14,7 @@ use crate::demo;
 pub const TYPE: ProviderType = ProviderType {
     name: "demo",
     demo: true,
+    local: true,
     default_model: demo::MODEL,
     base_url: None,
     api_key_env: None,

@@ -37,6 +37,10 @@ pub enum FailureClass {
     DeadlineExceeded,
     /// A person no longer wants the answer.
     Cancelled,
+    /// Nobody who was meant can do what is asked.
+    Unsupported,
+    /// It may not leave, and nobody who was meant is here.
+    PrivacyRefused,
 }
 
 impl FailureClass {
@@ -53,6 +57,8 @@ impl FailureClass {
             Self::Unreachable => "provider_unreachable",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Cancelled => "cancelled",
+            Self::Unsupported => "unsupported",
+            Self::PrivacyRefused => "privacy_refused",
             Self::Unavailable | Self::TimedOut | Self::Interrupted | Self::Garbled => {
                 "provider_failed"
             }
@@ -83,6 +89,8 @@ pub struct ProviderFailure {
     pub detail: String,
     /// How long the provider asks to be left alone.
     pub retry_after: Option<Duration>,
+    /// Whether only the key was refused or used up, and another one is at hand.
+    pub another_key: bool,
 }
 
 impl ProviderFailure {
@@ -93,6 +101,7 @@ impl ProviderFailure {
             class,
             detail: detail.into(),
             retry_after: None,
+            another_key: false,
         }
     }
 

@@ -24,6 +24,7 @@ use reader::GeminiReader;
 pub const TYPE: ProviderType = ProviderType {
     name: "gemini",
     demo: false,
+    local: false,
     default_model: "gemini-flash-latest",
     base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
     api_key_env: Some("GEMINI_API_KEY"),

@@ -1,10 +1,12 @@
 //! A provider behind HTTP: one attempt, streaming, in whatever [`Dialect`] its kind speaks.
 
+mod keys;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, Proxy, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
@@ -14,6 +16,8 @@ use crate::assembler::{Answer, AnswerStream};
 use crate::registry::file::Timeouts;
 use crate::retry;
 
+use keys::{Key, Keys};
+
 /// Most bytes read of an error's body.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
@@ -22,6 +26,7 @@ struct OverHttp {
     dialect: Box<dyn Dialect>,
     client: Client,
     base: Url,
+    keys: Keys,
     /// What must never be shown: the key, and every word of the values of all headers.
     secrets: Vec<SecretString>,
     timeouts: Timeouts,
@@ -41,10 +46,15 @@ pub fn build(
     }
     let address = settings.address().unwrap_or_default();
     let base = base_url(address).map_err(wrong)?;
-    let (headers, secrets) = headers(setup, &dialect)?;
+    let (headers, mut secrets) = headers(setup, &dialect)?;
+    let keys = keys(setup, &dialect, &mut secrets)?;
     // A client cannot be built without, whoever builds the first one.
     nexus_service_kit::telemetry::install_tls();
-    let client = Client::builder()
+    let mut client = Client::builder();
+    if let Some(address) = &settings.proxy {
+        client = client.proxy(proxy(address.expose_secret(), &mut secrets)?);
+    }
+    let client = client
         .user_agent(concat!("nexus/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .connect_timeout(settings.timeouts.connect)
@@ -58,6 +68,7 @@ pub fn build(
         dialect: Box::new(dialect),
         client,
         base,
+        keys,
         secrets,
         timeouts: settings.timeouts,
     }))
@@ -87,15 +98,35 @@ fn headers(
             .ok_or_else(|| wrong(format!("`headers`: the value of `{name}` cannot be sent")))?;
         headers.insert(header, value);
     }
-    if let Some(key) = &setup.api_key {
+    Ok((headers, secrets))
+}
+
+/// The keys as headers. Each is a secret.
+fn keys(
+    setup: &Setup<'_>,
+    dialect: &impl Dialect,
+    secrets: &mut Vec<SecretString>,
+) -> Result<Keys, ProviderFailure> {
+    let mut keys = Vec::new();
+    for key in &setup.api_keys {
         let key = key.expose_secret().trim();
         let (name, value) = dialect.key_header(key);
         let value = secret_header(&value)
             .ok_or_else(|| wrong("the API key has characters no header can carry"))?;
-        headers.insert(name, value);
+        keys.push((HeaderName::from_static(name), value));
         secrets.push(key.into());
     }
-    Ok((headers, secrets))
+    Ok(Keys::new(keys))
+}
+
+/// The proxy at this address; a name and password in it are secrets.
+fn proxy(address: &str, secrets: &mut Vec<SecretString>) -> Result<Proxy, ProviderFailure> {
+    if let Ok(url) = Url::parse(address) {
+        secrets.extend(url.password().map(SecretString::from));
+    }
+    // The library's words would repeat the address.
+    Proxy::all(address)
+        .map_err(|_it_repeats_it| wrong("`proxy` is no address such as http://proxy:3128"))
 }
 
 /// With a slash at its end, so that paths join behind it.
@@ -150,8 +181,15 @@ impl OverHttp {
         self.failure(FailureClass::TimedOut, what)
     }
 
-    /// Sends a request; anything but success is a failure.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, ProviderFailure> {
+    /// Sends a request with this key; anything but success is a failure.
+    async fn send(
+        &self,
+        mut request: RequestBuilder,
+        key: Option<&Key>,
+    ) -> Result<Response, ProviderFailure> {
+        if let Some((name, value)) = key.map(Key::header) {
+            request = request.header(name, value);
+        }
         let limit = self.timeouts.first_byte;
         let answer = timeout(limit, request.send()).await;
         let response = answer
@@ -173,6 +211,9 @@ impl OverHttp {
         let body = self.error_body(response).await;
         let mut failure = ProviderFailure::of_status(&self.name, status, &body);
         failure.retry_after = retry_after.or(failure.retry_after);
+        if let Some(key) = key {
+            failure.another_key = self.keys.rest(key, &failure);
+        }
         Err(failure)
     }
 
@@ -199,12 +240,9 @@ impl OverHttp {
             .client
             .post(self.request(&call.path)?)
             .header(CONTENT_TYPE, "application/json");
-        let response = self
-            .send(
-                post.header(ACCEPT, "text/event-stream")
-                    .body(call.body.to_string()),
-            )
-            .await?;
+        let post = post.header(ACCEPT, "text/event-stream");
+        let post = post.body(call.body.to_string());
+        let response = self.send(post, self.keys.next()).await?;
         let reader = self.dialect.reader(&request.id);
         let answer = if is_json(&response) {
             AnswerStream::of_whole(reader)
@@ -286,8 +324,8 @@ impl Provider for OverHttp {
 
     async fn probe(&self) -> Result<String, ProviderFailure> {
         let response = async {
-            self.send(self.client.get(self.request(self.dialect.probe_path())?))
-                .await
+            let get = self.client.get(self.request(self.dialect.probe_path())?);
+            self.send(get, self.keys.next()).await
         }
         .await;
         match response {

@@ -14,6 +14,7 @@ const OPENAI: &str = "https://api.openai.com/v1";
 pub const TYPE: ProviderType = ProviderType {
     name: "openai",
     demo: false,
+    local: false,
     default_model: "gpt-5-mini",
     base_url: Some(OPENAI),
     api_key_env: Some("OPENAI_API_KEY"),

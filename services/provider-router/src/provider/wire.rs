@@ -1,6 +1,6 @@
 //! A chat request as the chat completions interface wants it.
 
-use nexus_contracts::chat::{ChatMessage, Role, ToolSpec};
+use nexus_contracts::chat::{ChatMessage, Image, Role, ToolSpec};
 use serde_json::{Map, Value, json};
 
 use super::ChatRequest;
@@ -24,6 +24,14 @@ pub fn body(request: &ChatRequest, limit_field: &'static str) -> Value {
     if !request.tools.is_empty() {
         body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
     }
+    // Whichever of its two names the limit came under.
+    for name in ["max_tokens", "max_completion_tokens"] {
+        if name != limit_field
+            && let Some(limit) = body.remove(name)
+        {
+            body.entry(limit_field).or_insert(limit);
+        }
+    }
     body.insert("model".to_owned(), request.model.as_str().into());
     body.insert(
         "messages".to_owned(),
@@ -43,9 +51,22 @@ fn tool(spec: &ToolSpec) -> Value {
         "function": {
             "name": spec.name,
             "description": spec.description,
-            "parameters": spec.parameters,
+            "parameters": schema(&spec.parameters),
         }
     })
+}
+
+/// Arguments are always an object; strict servers refuse a schema that does not say so.
+fn schema(parameters: &Value) -> Value {
+    let mut schema = match parameters {
+        Value::Object(schema) => schema.clone(),
+        _ => Map::new(),
+    };
+    schema.entry("type").or_insert_with(|| "object".into());
+    if schema.get("type").and_then(Value::as_str) == Some("object") {
+        schema.entry("properties").or_insert_with(|| json!({}));
+    }
+    Value::Object(schema)
 }
 
 /// What other dialects keep with a message to send it back: nobody else can read it, and strict
@@ -72,6 +93,19 @@ fn fit(id: &str) -> String {
     )
 }
 
+/// Text and pictures, one after the other.
+fn parts(text: &str, images: &[Image]) -> Value {
+    let said = (!text.is_empty()).then(|| json!({ "type": "text", "text": text }));
+    let shown = images.iter().map(|image| {
+        let mut url = json!({ "url": image.url });
+        if let (Value::Object(url), Some(detail)) = (&mut url, &image.detail) {
+            url.insert("detail".to_owned(), detail.as_str().into());
+        }
+        json!({ "type": "image_url", "image_url": url })
+    });
+    said.into_iter().chain(shown).collect()
+}
+
 fn message(said: &ChatMessage) -> Value {
     let mut message: Map<String, Value> = said
         .extra
@@ -88,10 +122,10 @@ fn message(said: &ChatMessage) -> Value {
     message.insert("role".to_owned(), role.into());
     // A message that only calls tools has no content rather than an empty one.
     let silent = said.content.is_empty() && !said.tool_calls.is_empty();
-    let content = if silent {
-        Value::Null
-    } else {
-        said.content.as_str().into()
+    let content = match said.images.as_slice() {
+        [] if silent => Value::Null,
+        [] => said.content.as_str().into(),
+        images => parts(&said.content, images),
     };
     message.insert("content".to_owned(), content);
     if !said.tool_calls.is_empty() {
@@ -176,7 +210,8 @@ mod tests {
             "model": "m", "stream": true, "stream_options": {"include_usage": true},
             "temperature": 0.5, "max_tokens": 7, "seed": 3,
             "tools": [{"type": "function", "function":
-                {"name": "math_solver", "description": "computes", "parameters": {"type": "object"}}}],
+                {"name": "math_solver", "description": "computes", "parameters":
+                    {"type": "object", "properties": {}}}}],
             "messages": [
                 {"role": "user", "content": "1+1?"},
                 {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls":
@@ -186,5 +221,22 @@ mod tests {
             ],
         });
         assert_eq!(body(&request, "max_tokens"), expected);
+    }
+
+    #[test]
+    fn pictures_make_a_content_of_parts() {
+        let mut said = ChatMessage::text(Role::User, "What is this?");
+        said.images.push(nexus_contracts::chat::Image {
+            url: "data:image/png;base64,aGk=".to_owned(),
+            detail: Some("low".to_owned()),
+        });
+        assert_eq!(
+            super::message(&said)["content"],
+            json!([
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url":
+                    {"url": "data:image/png;base64,aGk=", "detail": "low"}},
+            ])
+        );
     }
 }

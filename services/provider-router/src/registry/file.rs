@@ -1,15 +1,24 @@
 //! `providers.yaml`: what a provider can be told.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nexus_contracts::derive_id;
 use nexus_service_kit::config::yaml;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use uuid::Uuid;
 
+use super::models::Model;
 use super::nearest;
+use super::route::{Delegates, Route};
+use crate::breaker::BreakerPolicy;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::provider::{ProviderType, TYPES};
 
 /// Where the file is looked for when the configuration does not say.
@@ -22,11 +31,21 @@ const BUILT_IN: &str = include_str!("../../../../config/providers.yaml");
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProvidersFile {
-    /// Who answers commands that name no provider; may be left out when there is only one.
+    /// Who answers commands that name no provider: a provider or a route; may be left out when there
+    /// is only one provider.
     #[serde(default)]
     default: Option<String>,
     /// The providers, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// Several models that can answer, by name.
+    #[serde(default)]
+    pub routes: BTreeMap<String, Route>,
+    /// Who is asked instead of a model that cannot.
+    #[serde(default)]
+    pub delegates: Delegates,
+    /// What the file says of each provider, as a hash.
+    #[serde(skip)]
+    fingerprints: BTreeMap<String, Uuid>,
 }
 
 /// One provider. Which keys mean something depends on its type.
@@ -39,15 +58,27 @@ pub struct ProviderSettings {
     /// Where its API is, up to and with the version.
     #[serde(default)]
     pub base_url: Option<String>,
-    /// The environment variable that holds its key.
+    /// The environment variable that holds its key; several keys take turns.
     #[serde(default)]
-    pub api_key_env: Option<String>,
+    pub api_key_env: Option<OneOrMore>,
     /// The model that answers when the command names none.
     #[serde(default)]
     pub model: Option<String>,
-    /// The models to list.
+    /// The models to list, by name or with what is known of them.
     #[serde(default)]
-    pub models: Vec<String>,
+    pub models: Vec<Model>,
+    /// Where it is.
+    #[serde(default)]
+    pub locality: Option<Locality>,
+    /// What it takes at most.
+    #[serde(default)]
+    pub limits: Limits,
+    /// When it is left alone.
+    #[serde(default)]
+    pub breaker: BreakerPolicy,
+    /// The proxy to reach it through; may carry a name and password, so it is treated as a secret.
+    #[serde(default)]
+    pub proxy: Option<SecretString>,
     /// How long it may be silent.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -57,6 +88,37 @@ pub struct ProviderSettings {
     /// Of the demo model: how long it pauses after every word.
     #[serde(default)]
     pub delay_ms_per_token: u64,
+}
+
+/// Where a provider is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Locality {
+    /// What is said to it stays with whoever runs Nexus.
+    Local,
+    /// What is said to it leaves.
+    Remote,
+}
+
+/// A name, or a list of names.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(all) => all,
+        }
+    }
 }
 
 /// How long a provider may be silent.
@@ -117,16 +179,26 @@ impl ProviderSettings {
         self.base_url.as_deref().or(self.kind.0.base_url)
     }
 
-    /// The variable its key is in, if it needs one. The usual variable of a kind is only read for
-    /// the usual address: a key must not go to another server because nobody said which.
+    /// The variables its keys are in; none if it needs no key. The usual variable of a kind is only
+    /// read for the usual address: a key must not go to another server because nobody said which.
     #[must_use]
-    pub fn key_variable(&self) -> Option<&str> {
-        let usual = if self.base_url.is_none() {
-            self.kind.0.api_key_env
-        } else {
-            None
-        };
-        self.api_key_env.as_deref().or(usual)
+    pub fn key_variables(&self) -> Vec<&str> {
+        match &self.api_key_env {
+            Some(names) => names.all().iter().map(String::as_str).collect(),
+            None if self.base_url.is_none() => self.kind.0.api_key_env.into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether what is said to it stays here: as the file says, else if it needs no network or is on
+    /// this very machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match (self.locality, self.address()) {
+            (Some(locality), _) => locality == Locality::Local,
+            (None, Some(address)) => is_loopback(address),
+            (None, None) => self.kind.0.local,
+        }
     }
 }
 
@@ -189,35 +261,16 @@ impl ProvidersFile {
     /// # Errors
     /// [`Error::Config`] with line and nearest known key.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
-        let file: Self = yaml::parse(text, name)?;
+        let mut file: Self = yaml::parse(text, name)?;
         let document = yaml::Document::parse(text, name)?;
-        if let Some(bad) = file.providers.keys().find(|name| !is_name(name)) {
-            let reason = "names of providers are 1 to 64 of a-z A-Z 0-9 - _";
-            return Err(document.invalid(&format!("providers.{bad}"), reason).into());
-        }
-        let key = |provider: &ProviderSettings| provider.api_key_env.clone();
-        let misread = file
-            .providers
-            .iter()
-            .find(|(_, one)| key(one).is_some_and(|v| !is_variable(&v)));
-        if let Some((bad, _)) = misread {
-            // What stands there may be the key itself: it is not repeated.
-            let reason = "must be the name of an environment variable, such as OPENAI_API_KEY, \
-                          not the key itself";
-            return Err(document
-                .invalid(&format!("providers.{bad}.api_key_env"), reason)
-                .into());
-        }
-        if file.default().is_none() {
-            let known = file
-                .providers
-                .keys()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ");
-            let reason = format!("must be the name of a provider in this file: {known}");
-            return Err(document.invalid("default", reason).into());
-        }
+        check::check(&file, &document)?;
+        let said = document.value().get("providers").and_then(Value::as_object);
+        let said = said.into_iter().flatten();
+        let hashed = said.map(|(name, said)| {
+            let fingerprint = derive_id([said.to_string().as_bytes()]);
+            (name.clone(), fingerprint)
+        });
+        file.fingerprints = hashed.collect();
         Ok(file)
     }
 
@@ -226,23 +279,34 @@ impl ProvidersFile {
     pub fn default(&self) -> Option<&str> {
         let mut names = self.providers.keys().map(String::as_str);
         match (&self.default, names.next(), names.next()) {
-            (Some(name), ..) => self.providers.contains_key(name).then_some(name),
+            (Some(name), ..) => self.has(name).then_some(name),
             (None, only, None) => only,
             (None, ..) => None,
         }
     }
+
+    /// The same for as long as the file says the same of this provider.
+    #[must_use]
+    pub fn fingerprint(&self, name: &str) -> Uuid {
+        self.fingerprints.get(name).copied().unwrap_or_default()
+    }
+
+    /// Whether there is a provider or route of this name.
+    fn has(&self, name: &str) -> bool {
+        self.providers.contains_key(name) || self.routes.contains_key(name)
+    }
 }
 
-/// Names are typed by people and label metrics.
-fn is_name(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
-}
-
-/// As POSIX names variables.
-fn is_variable(name: &str) -> bool {
-    let mut letters = name.chars();
-    let first = letters.next();
-    first.is_some_and(|one| one.is_ascii_alphabetic() || one == '_')
-        && letters.all(|one| one.is_ascii_alphanumeric() || one == '_')
+fn is_loopback(address: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(address) else {
+        return false;
+    };
+    match url.host_str().unwrap_or_default() {
+        "localhost" => true,
+        host => {
+            let host = host.trim_matches(|c| c == '[' || c == ']');
+            host.parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+        }
+    }
 }

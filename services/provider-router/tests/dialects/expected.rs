@@ -32,7 +32,8 @@ pub(crate) const CASES: &[Case] = &[
             json!({
                 "message": {"role": "assistant", "content": GREETING},
                 "finish_reason": "stop",
-                "usage": {"input_tokens": 21, "output_tokens": 9},
+                "usage": {"input_tokens": 21, "output_tokens": 9, "cached_input_tokens": 16,
+                    "reasoning_tokens": 4},
                 "model": "gpt-5-mini-2025-08-07",
                 "metadata": {"service_tier": "default", "obfuscation": "a8Jd", "usage": {
                     "prompt_tokens_details": {"cached_tokens": 16},
@@ -88,7 +89,7 @@ pub(crate) const CASES: &[Case] = &[
             json!({
                 "message": {"role": "assistant", "content": GREETING},
                 "finish_reason": "stop",
-                "usage": {"input_tokens": 117, "output_tokens": 9},
+                "usage": {"input_tokens": 117, "output_tokens": 9, "cached_input_tokens": 100},
                 "model": "claude-sonnet-4-5-20250929",
                 "metadata": {"usage":
                     {"cache_creation_input_tokens": 5, "cache_read_input_tokens": 100}},
@@ -126,7 +127,8 @@ pub(crate) const CASES: &[Case] = &[
             json!({
                 "message": {"role": "assistant", "content": GREETING},
                 "finish_reason": "stop",
-                "usage": {"input_tokens": 117, "output_tokens": 9},
+                "usage": {"input_tokens": 117, "output_tokens": 9, "cached_input_tokens": 100,
+                    "reasoning_tokens": 2},
                 "model": "gemini-2.5-flash",
                 "metadata": {"responseId": "r1", "usage":
                     {"thoughtsTokenCount": 2, "cachedContentTokenCount": 100}},
@@ -148,7 +150,7 @@ pub(crate) const CASES: &[Case] = &[
                 "thoughts": "Two tools.",
                 "thought_signatures": {"call_cmd_0": "Cr8BAQ=="}},
                 "finish_reason": "tool_calls",
-                "usage": {"input_tokens": 80, "output_tokens": 31},
+                "usage": {"input_tokens": 80, "output_tokens": 31, "reasoning_tokens": 12},
                 "model": "gemini-3-pro-preview",
                 "metadata": {"usage": {"thoughtsTokenCount": 12}},
             })

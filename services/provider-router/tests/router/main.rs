@@ -2,6 +2,7 @@
 
 mod answers;
 mod cancel;
+mod chains;
 mod keeper;
 mod ledger;
 mod reload;

@@ -179,6 +179,7 @@ pub(crate) fn asking(
         parameters: ModelParameters::default(),
         quiet: false,
         purpose: nexus_contracts::events::Purpose::Answer,
+        privacy: nexus_contracts::settings::Privacy::Open,
         extra: [].into(),
     };
     let clock = Clock::system();

@@ -78,7 +78,9 @@ const SHOWN_UNTIL: &str = "WITH RECURSIVE kin (id, cut) AS (\
     SELECT MAX(kin.cut) AS until FROM kin WHERE NOT EXISTS \
     (SELECT 1 FROM erased WHERE erased.org_id = $1 AND erased.conversation_id = kin.id)";
 
-/// Erases what deleted conversations said and no branch shows any more.
+/// Erases what deleted conversations said and no branch shows any more. What comes later does not
+/// show it again: cuts only move back, and an acceptance that is told again tells the same moment.
+/// Only a failure counts as a refusal until the run's acceptance has been read.
 pub(super) async fn release(tx: &TenantRef<'_>) -> Result<(), Error> {
     let sql = "SELECT conversation_id FROM erased WHERE org_id = $1 AND held = 1";
     for row in tx.query(sql, vec![org(tx)]).await? {

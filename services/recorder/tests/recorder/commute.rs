@@ -304,6 +304,28 @@ fn in_any_order_on_sqlite() -> Result<()> {
     outcome.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
+/// Here the acceptance comes as it was told again, behind the deletion and before the first one.
+/// Were it of a later moment, the question would be erased as one that the branch does not show.
+#[tokio::test]
+async fn an_acceptance_told_again_moves_no_question_out_of_a_branch() -> Result<()> {
+    let deeds = vec![
+        Deed::Unanswered(0),
+        Deed::AcceptedAnew(0),
+        Deed::Branch(1),
+        Deed::Turn(None),
+        Deed::Delete(0),
+    ];
+    let numbers = vec![
+        392_273_032,
+        1_524_311_302,
+        2_146_338_546,
+        2_988_184_490,
+        28_278_735,
+        435_319,
+    ];
+    commutes(("sqlite::memory:", "sqlite::memory:"), (deeds, numbers)).await
+}
+
 #[test]
 fn in_any_order_on_postgres_as_on_sqlite() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()

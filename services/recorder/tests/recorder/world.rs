@@ -1,5 +1,7 @@
 //! The messages of conversations, as adapters, the orchestrator and workers write them.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use nexus_contracts::chat::{FinishReason, Usage};
 use nexus_contracts::conversation::ConversationDocument;
@@ -37,6 +39,8 @@ pub(crate) struct World {
     /// Milliseconds since the beginning.
     pub(crate) now: i64,
     pub(crate) messages: Vec<Recorded>,
+    /// When runs were accepted.
+    accepted: HashMap<RunId, Timestamp>,
 }
 
 /// A request on its way.
@@ -57,6 +61,7 @@ impl World {
             reader: Reader { org, user },
             now: 0,
             messages: Vec::new(),
+            accepted: HashMap::new(),
         }
     }
 
@@ -89,9 +94,15 @@ impl World {
         Ok(asked)
     }
 
-    /// The orchestrator takes a question.
+    /// The orchestrator takes a question. Taken before, it is told again as it was: only the bus
+    /// stores it later.
     pub(crate) fn accept(&mut self, asked: &Asked) -> Result<()> {
-        self.answer(asked, Some(asked.run), "accepted", &accepted(asked))
+        self.answer(asked, Some(asked.run), "accepted", &accepted(asked))?;
+        if let Some(told) = self.messages.last_mut() {
+            let at = &mut told.envelope.timestamp;
+            *at = *self.accepted.entry(asked.run).or_insert(*at);
+        }
+        Ok(())
     }
 
     /// The orchestrator has done something that is no question.

@@ -167,7 +167,8 @@ impl Tables {
     fn inbox(&mut self, plan: &Plan, writing: &Writing) {
         for row in &plan.inbox {
             let key = (writing.org, row.channel.clone(), row.message_id.clone());
-            self.inbox.insert(key, (row.handled, row.conversation_id));
+            let handled = (row.handled, row.conversation_id, writing.now);
+            self.inbox.insert(key, handled);
         }
     }
 

@@ -62,7 +62,7 @@ fn tool(spec: &ToolSpec) -> Value {
         Value::Object(schema) => schema.clone(),
         _ => Map::new(),
     };
-    // Arguments are always an object, but only this interface demands that the schema says so.
+    // Arguments are always an object, and the schema has to say so.
     schema.entry("type").or_insert_with(|| "object".into());
     tool.insert("input_schema".to_owned(), schema.into());
     Value::Object(tool)

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use nexus_contracts::chat::{ChatMessage, Role};
+use nexus_contracts::chat::{ChatMessage, Image, Role};
 use serde_json::{Value, json};
 
 use super::blocks::{Kind, input_of};
@@ -49,13 +49,33 @@ pub fn history(said: &[ChatMessage]) -> Result<History, String> {
     for (at, message) in said.iter().enumerate() {
         match message.role {
             Role::System => {}
-            Role::User => turns.add("user", Vec::new(), marked_text(message)),
+            Role::User => turns.add("user", Vec::new(), said_and_shown(message)),
             Role::Tool => turns.answer(message)?,
             Role::Assistant if at > asked => turns.go_on(message),
             Role::Assistant => turns.recall(message),
         }
     }
     turns.finish()
+}
+
+/// Pictures and text of a person. The API's guide wants pictures first; they are what the text is
+/// about.
+fn said_and_shown(message: &ChatMessage) -> Vec<Value> {
+    let mut blocks: Vec<Value> = message.images.iter().map(image).collect();
+    if blocks.is_empty() {
+        return marked_text(message);
+    }
+    blocks.extend(text(&message.content));
+    mark(&mut blocks, message);
+    blocks
+}
+
+fn image(image: &Image) -> Value {
+    let source = match image.inline() {
+        Some((kind, data)) => json!({ "type": "base64", "media_type": kind, "data": data }),
+        None => json!({ "type": "url", "url": image.url }),
+    };
+    json!({ "type": "image", "source": source })
 }
 
 #[derive(Debug)]

@@ -288,7 +288,10 @@ fn usage_of(mut counts: Map<String, Value>) -> (Usage, Map<String, Value>) {
     let count = |name: &str| counts.get(name).and_then(Value::as_u64).unwrap_or(0);
     let prompt = PROMPT.map(count).into_iter();
     let input_tokens = prompt.fold(0, u64::saturating_add);
-    let usage = Usage::of(input_tokens, count("output_tokens"));
+    let usage = Usage {
+        cached_input_tokens: count("cache_read_input_tokens"),
+        ..Usage::of(input_tokens, count("output_tokens"))
+    };
     counts.remove("input_tokens");
     counts.remove("output_tokens");
     (usage, counts)

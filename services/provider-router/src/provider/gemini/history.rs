@@ -53,7 +53,7 @@ pub fn contents(messages: &[ChatMessage]) -> Result<Vec<Value>, String> {
     for said in messages {
         let (role, parts): (&'static str, Vec<Value>) = match said.role {
             Role::System => continue,
-            Role::User => ("user", text(said).into_iter().collect()),
+            Role::User => ("user", shown(said).chain(text(said)).collect()),
             Role::Tool => ("user", vec![result(said, &mut names)?]),
             Role::Assistant => {
                 for call in &said.tool_calls {
@@ -71,6 +71,14 @@ pub fn contents(messages: &[ChatMessage]) -> Result<Vec<Value>, String> {
     }
     let content = |turn: Turn| json!({ "role": turn.role, "parts": turn.parts });
     Ok(turns.into_iter().map(content).collect())
+}
+
+/// Pictures a person shows, by their bytes or by where they are.
+fn shown(said: &ChatMessage) -> impl Iterator<Item = Value> {
+    said.images.iter().map(|image| match image.inline() {
+        Some((kind, data)) => json!({ "inlineData": { "mimeType": kind, "data": data } }),
+        None => json!({ "fileData": { "fileUri": image.url } }),
+    })
 }
 
 fn text(said: &ChatMessage) -> Option<Value> {

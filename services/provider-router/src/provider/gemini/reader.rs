@@ -175,10 +175,14 @@ impl GeminiReader {
     /// have the thoughts. All four are paid for and add up to the total.
     fn take_usage(&mut self, counts: Map<String, Value>) {
         let count = |name: &str| counts.get(name).and_then(Value::as_u64).unwrap_or(0);
-        self.usage = Usage::of(
-            count("promptTokenCount").saturating_add(count("toolUsePromptTokenCount")),
-            count("candidatesTokenCount").saturating_add(count("thoughtsTokenCount")),
-        );
+        self.usage = Usage {
+            cached_input_tokens: count("cachedContentTokenCount"),
+            reasoning_tokens: count("thoughtsTokenCount"),
+            ..Usage::of(
+                count("promptTokenCount").saturating_add(count("toolUsePromptTokenCount")),
+                count("candidatesTokenCount").saturating_add(count("thoughtsTokenCount")),
+            )
+        };
         let told = [
             "promptTokenCount",
             "candidatesTokenCount",

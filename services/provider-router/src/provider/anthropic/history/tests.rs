@@ -1,6 +1,6 @@
 //! Histories as the API takes them.
 
-use nexus_contracts::chat::{ChatMessage, Role, ToolCall};
+use nexus_contracts::chat::{ChatMessage, Image, Role, ToolCall};
 use serde_json::{Value, json};
 
 use super::{history, system};
@@ -244,4 +244,24 @@ fn what_cannot_be_carried_is_said() {
     ] {
         assert!(history(&messages).is_err());
     }
+}
+
+#[test]
+fn pictures_stand_before_the_words_about_them() {
+    let mut message = user("What is this?");
+    message.images = ["https://example.org/a.png", "data:image/png;base64,aGk="]
+        .map(|url| Image {
+            url: url.to_owned(),
+            detail: None,
+        })
+        .to_vec();
+    assert_eq!(
+        turns(&[message])[0]["content"],
+        json!([
+            {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}},
+            {"type": "image", "source":
+                {"type": "base64", "media_type": "image/png", "data": "aGk="}},
+            text("What is this?"),
+        ])
+    );
 }

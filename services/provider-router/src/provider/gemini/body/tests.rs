@@ -342,3 +342,23 @@ fn googles_own_configuration_is_filled_up() {
     assert!(asked("gemini-3-pro", json!({"generationConfig": 1})).is_err());
     assert!(asked("gemini-3-pro", json!({"tools": {}})).is_err());
 }
+
+#[test]
+fn pictures_go_by_their_bytes_or_by_where_they_are() {
+    let mut said = said(Role::User, "What is this?");
+    said.images = ["https://example.org/a.png", "data:image/png;base64,aGk="]
+        .map(|url| nexus_contracts::chat::Image {
+            url: url.to_owned(),
+            detail: None,
+        })
+        .to_vec();
+    let turns = crate::provider::gemini::history::contents(&[said]).unwrap();
+    assert_eq!(
+        turns[0]["parts"],
+        json!([
+            {"fileData": {"fileUri": "https://example.org/a.png"}},
+            {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+            {"text": "What is this?"},
+        ])
+    );
+}

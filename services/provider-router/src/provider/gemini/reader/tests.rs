@@ -70,7 +70,12 @@ fn text_thoughts_and_counts() {
         json!({"thoughts": "**Greeting**\nI say hi."})
     );
     assert_eq!(answer.finish_reason, FinishReason::Stop);
-    assert_eq!(answer.usage, Usage::of(15, 23));
+    let usage = Usage {
+        cached_input_tokens: 2,
+        reasoning_tokens: 20,
+        ..Usage::of(15, 23)
+    };
+    assert_eq!(answer.usage, usage);
     assert_eq!(answer.model.as_deref(), Some("gemini-3-flash-preview"));
     assert_eq!(
         serde_json::to_value(&answer.metadata).unwrap(),
