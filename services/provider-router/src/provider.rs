@@ -111,7 +111,7 @@ pub trait DeltaSink: Send {
 /// Something that answers chat requests.
 ///
 /// Dropping the future of a call ends the call, the connection to the upstream included. A
-/// provider never tries again by itself: the one retry loop is [`crate::attempts`].
+/// provider never tries again by itself: the one retry loop is [`crate::call`].
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Answers. Text goes to `sink` as it comes and stands in the answer once more.
