@@ -13,6 +13,7 @@ pub mod principal;
 pub mod schema;
 pub mod settings;
 pub mod timestamp;
+pub mod tokens;
 
 pub use catalogue::{CATALOGUE, EventSpec};
 pub use envelope::{ContentType, Envelope, FieldsContext};

@@ -3,14 +3,14 @@
 
 use std::io::Write;
 
-use nexus_contracts::OrgId;
 use nexus_contracts::chat::{ChatMessage, Role};
 use nexus_contracts::events::Purpose;
+use nexus_contracts::{OrgId, tokens};
 use nexus_provider_router::complexity::{Complexity, Estimator, Heuristic, Question};
-use nexus_provider_router::plan::{Need, Nothing, Plan, USUAL_ANSWER, plan, strategy_of};
+use nexus_provider_router::plan::{Need, Nothing, Plan, USUAL_ANSWER, plan};
 use nexus_provider_router::registry::Registry;
 use nexus_provider_router::service::registry;
-use nexus_provider_router::{DEFAULT_CONFIG, NAME, tokens};
+use nexus_provider_router::{DEFAULT_CONFIG, NAME};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -89,11 +89,16 @@ fn as_json(registry: &Registry, complexity: &Complexity, plan: Option<&Plan>) ->
             "features": complexity.features,
         },
         "route": route,
-        "strategy": route.and_then(|route| strategy_of(registry, route)),
+        "strategy": route.map(|route| strategy_of(registry, route)),
         "candidates": candidates.unwrap_or_default(),
         "skipped": plan.map(|plan| &plan.skipped),
         "delegated": plan.and_then(|plan| plan.delegated.as_ref()),
     })
+}
+
+/// The word for it in providers.yaml.
+fn strategy_of(registry: &Registry, route: &str) -> Value {
+    json!(registry.routes().get(route).map(|route| route.strategy))
 }
 
 fn show_complexity(complexity: &Complexity, out: &mut impl Write) -> Result<(), Failure> {
@@ -125,12 +130,10 @@ fn show_plan(registry: &Registry, plan: &Plan, out: &mut impl Write) -> Result<(
         )?;
     }
     if let Some(route) = &plan.route {
-        let strategy = strategy_of(registry, route).unwrap_or("order");
-        writeln!(
-            out,
-            "route       {} (strategy: {strategy})",
-            toned(Tone::Name, route)
-        )?;
+        let strategy = strategy_of(registry, route);
+        let strategy = strategy.as_str().unwrap_or_default();
+        let name = toned(Tone::Name, route);
+        writeln!(out, "route       {name} (strategy: {strategy})")?;
     }
     let labels = std::iter::once("asked").chain(std::iter::repeat("then"));
     for (label, one) in labels.zip(&plan.candidates) {

@@ -10,7 +10,9 @@
 
 mod race;
 mod resume;
+mod verdict;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -66,9 +68,9 @@ pub struct Answered {
     /// The answer.
     pub answer: Answer,
     /// The provider.
-    pub provider: std::sync::Arc<str>,
+    pub provider: Arc<str>,
     /// The model that was asked.
-    pub model: std::sync::Arc<str>,
+    pub model: Arc<str>,
 }
 
 impl Question<'_> {
@@ -86,7 +88,7 @@ pub enum Unanswered {
         /// What to tell.
         failure: ProviderFailure,
         /// Who failed, if it was only one.
-        provider: Option<std::sync::Arc<str>>,
+        provider: Option<Arc<str>>,
         /// Whether somebody has heard a part of an answer.
         heard: bool,
     },
@@ -186,7 +188,9 @@ impl<'a> Asking<'a, '_> {
             let mut keys = 0;
             let failure = loop {
                 keys += 1;
-                let failure = match self.attempt(place).await {
+                // A second key is the same call: what it takes is settled, and paid for once.
+                let paid = if keys == 1 { self.question.tokens() } else { 0 };
+                let failure = match self.attempt(place, paid).await {
                     Ok(answered) => return Round::Answered(Box::new(answered)),
                     Err(failure) => failure,
                 };
@@ -214,7 +218,11 @@ impl<'a> Asking<'a, '_> {
     }
 
     /// One attempt, with another one beside it if the first is silent for long.
-    async fn attempt(&mut self, candidate: &'a Candidate) -> Result<Answered, ProviderFailure> {
+    async fn attempt(
+        &mut self,
+        candidate: &'a Candidate,
+        paid: u64,
+    ) -> Result<Answered, ProviderFailure> {
         let question = self.question;
         let request = self.heard.request(question.request);
         let hedge_after = question.plan.hedge_after;
@@ -226,15 +234,15 @@ impl<'a> Asking<'a, '_> {
             prompt_tokens: question.prompt_tokens,
             paid,
         };
-        let first = entrant(candidate, question.tokens());
+        let first = entrant(candidate, paid);
         // Whether it is needed is not known yet, so nothing is paid for it before.
         let second = beside.map(|(after, other)| (after, entrant(other, 0)));
         let (by, result) = race(first, second, means, &mut self.heard, &mut self.failures).await;
         match result {
             Ok(answer) => Ok(Answered {
                 answer: self.heard.whole(answer, by),
-                provider: std::sync::Arc::clone(&by.configured.name),
-                model: std::sync::Arc::clone(&by.model),
+                provider: Arc::clone(&by.configured.name),
+                model: Arc::clone(&by.model),
             }),
             Err(failure) => {
                 self.note(by, failure.clone());
@@ -304,65 +312,19 @@ impl<'a> Asking<'a, '_> {
             .saturating_duration_since(Instant::now())
     }
 
-    /// The failure to tell: of one who was asked alone its own, else what everybody said.
-    fn failed(&mut self) -> Unanswered {
-        let heard = self.heard.anything();
-        let mut last: Vec<(&Candidate, &ProviderFailure)> = Vec::new();
-        for (by, failure) in &self.failures {
-            last.retain(|(one, _)| !std::ptr::eq(*one, *by));
-            last.push((by, failure));
-        }
-        let alone = match last.as_slice() {
-            [(by, failure)] => Some((
-                std::sync::Arc::clone(&by.configured.name),
-                (*failure).clone(),
-            )),
-            _ => None,
-        };
-        if let Some((provider, failure)) = alone {
-            return Unanswered::Failed {
-                failure,
-                provider: Some(provider),
-                heard,
-            };
-        }
-        // If one of them may answer later, all of them together may.
-        let passing = last
-            .iter()
-            .find(|(_, failure)| failure.class.is_transient());
-        let class = passing
-            .or_else(|| last.first())
-            .map(|(_, failure)| failure.class);
-        let words: Vec<String> = last
-            .iter()
-            .map(|(_, failure)| failure.to_string())
-            .collect();
-        let detail = format!("nobody answered: {}", words.join("; "));
-        Unanswered::Failed {
-            failure: ProviderFailure::new(class.unwrap_or(FailureClass::Unavailable), detail),
-            provider: None,
-            heard,
-        }
+    fn failed(&self) -> Unanswered {
+        self.told(verdict::failed(&self.failures))
     }
 
     fn out_of_time(&self) -> Unanswered {
         let asked = &self.question.plan.candidates;
-        let names: Vec<&str> = asked.iter().map(|one| &*one.configured.name).collect();
-        let mut detail = format!(
-            "{} did not answer before the command's deadline",
-            names.join(", ")
-        );
-        if let Some((_, failure)) = self.failures.last() {
-            detail = format!("{detail}; before that: {failure}");
-        }
+        self.told(verdict::out_of_time(asked, &self.failures))
+    }
+
+    fn told(&self, (failure, provider): (ProviderFailure, Option<Arc<str>>)) -> Unanswered {
         Unanswered::Failed {
-            failure: ProviderFailure::new(FailureClass::DeadlineExceeded, detail),
-            provider: match names.as_slice() {
-                [_] => asked
-                    .first()
-                    .map(|one| std::sync::Arc::clone(&one.configured.name)),
-                _ => None,
-            },
+            failure,
+            provider,
             heard: self.heard.anything(),
         }
     }
@@ -375,24 +337,24 @@ async fn admit(
     candidate: &Candidate,
 ) -> Result<(), NotNow> {
     let configured = &candidate.configured;
-    // Its breaker first: what it refuses must not cost a part of the limit.
-    means.health.admit(candidate)?;
-    if configured.limits.is_none() {
-        return Ok(());
-    }
-    let limits = &configured.limits;
-    let paid = means
-        .limits
-        .admit(&configured.name, limits, question.tokens());
-    paid.await.map_err(|wait| {
-        means.health.unused(candidate);
-        let detail = format!("{} has reached its `limits`", configured.name);
-        NotNow {
+    let (name, limits) = (&configured.name, &configured.limits);
+    if !limits.is_none() {
+        let paid = means.limits.admit(name, limits, question.tokens());
+        paid.await.map_err(|wait| NotNow {
             whose: Whose::Ours,
             wait,
-            failure: ProviderFailure::new(FailureClass::RateLimited, detail),
-        }
-    })
+            failure: ProviderFailure::new(
+                FailureClass::RateLimited,
+                format!("{name} has reached its `limits`"),
+            ),
+        })?;
+    }
+    // Its breaker last: whom it lets through as a probe has to go, and nothing is waited for now.
+    let admitted = means.health.admit(candidate);
+    if admitted.is_err() {
+        means.limits.give_back(name, limits, question.tokens());
+    }
+    admitted
 }
 
 #[cfg(test)]

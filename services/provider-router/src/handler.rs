@@ -292,13 +292,18 @@ impl Router {
         let bytes = stored::encode(&results).map_err(unwritable)?;
         match self.store(command, epoch, bytes).await {
             Ok(Completion::Stored) => Ok(results),
-            Ok(Completion::Superseded {
-                result: Some(theirs),
-            }) => repeat(&theirs),
-            Ok(Completion::Superseded { result: None }) => Err(Failure::wait(
-                SHORTEST_WAIT,
-                "another worker answers this command",
-            )),
+            Ok(Completion::Superseded { result }) => {
+                // What this worker took is paid for all the same.
+                let used = results.split_off(1);
+                let Some(theirs) = result else {
+                    usage::tell(&self.bus, used).await;
+                    let why = "another worker answers this command";
+                    return Err(Failure::wait(SHORTEST_WAIT, why));
+                };
+                let mut repeated = repeat(&theirs)?;
+                repeated.extend(used);
+                Ok(repeated)
+            }
             Err(error) => {
                 // The answer is paid for. Told without being stored, at worst it is paid twice.
                 tracing::warn!(id = %command.id, %error, "a result could not be stored");

@@ -26,7 +26,6 @@ pub mod service;
 pub mod sse;
 pub mod stored;
 pub mod tally;
-pub mod tokens;
 pub mod usage;
 pub mod watch;
 

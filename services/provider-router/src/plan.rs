@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::complexity::Complexity;
 use crate::provider::{FailureClass, ProviderFailure};
 use crate::registry::models::Model;
-use crate::registry::route::{Capability, OnInterruption, Route, Target, When};
+use crate::registry::route::{Capability, OnInterruption, Target, When};
 use crate::registry::{Chosen, Configured, Registry};
 
 pub use order::{Facts, Nothing};
@@ -60,9 +60,9 @@ pub struct Plan {
     pub skipped: Vec<Skipped>,
     /// Who was meant at first, where none of them could.
     pub delegated: Option<Delegated>,
-    /// See [`Route::hedge_after`].
+    /// See [`crate::registry::route::Route::hedge_after`].
     pub hedge_after: Option<std::time::Duration>,
-    /// See [`Route::on_interruption`].
+    /// See [`crate::registry::route::Route::on_interruption`].
     pub on_interruption: OnInterruption,
 }
 
@@ -122,7 +122,7 @@ pub fn plan(
 struct Sifted {
     candidates: Vec<Candidate>,
     skipped: Vec<(Skipped, Reason)>,
-    /// What all of those lack that were not left out for another reason.
+    /// What the first of them lacks that was left out for that.
     lacking: Option<Capability>,
 }
 
@@ -301,13 +301,6 @@ fn nobody(meant: &Chosen<'_>, skipped: &[(Skipped, Reason)]) -> ProviderFailure 
         why.join("; ")
     );
     ProviderFailure::new(class, detail)
-}
-
-/// The route a plan is made by, for those who show it.
-#[must_use]
-pub fn strategy_of(registry: &Registry, route: &str) -> Option<&'static str> {
-    let route: &Route = registry.routes().get(route)?;
-    Some(order::name(route.strategy))
 }
 
 #[cfg(test)]

@@ -138,7 +138,10 @@ impl Registry {
     pub fn find(&self, name: Option<&str>) -> Result<&Arc<Configured>, ProviderFailure> {
         let name = name.unwrap_or(&self.default);
         let found = self.providers.get(name);
-        found.ok_or_else(|| self.unknown(name))
+        found.ok_or_else(|| match self.routes.get(name) {
+            Some(route) => one_of(name, route),
+            None => self.unknown(name),
+        })
     }
 
     /// Who is meant by these names of a provider or route and of a model. A model alone means the
@@ -269,6 +272,15 @@ impl Registry {
             demo: providers.clone().all(|one| one.kind.demo),
         }
     }
+}
+
+/// A route where one provider is wanted.
+fn one_of(name: &str, route: &Route) -> ProviderFailure {
+    let targets = route.targets.iter();
+    let targets: Vec<&str> = targets.map(|target| target.provider.as_str()).collect();
+    let targets = targets.join(", ");
+    let detail = format!("`{name}` is a route; name one of its providers: {targets}");
+    ProviderFailure::new(FailureClass::UnknownProvider, detail)
 }
 
 fn hint(nearest: Option<&str>) -> String {

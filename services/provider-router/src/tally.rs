@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nexus_contracts::Extra;
 use nexus_contracts::chat::Usage;
 use nexus_contracts::events::{Purpose, UsageRecorded};
+use nexus_contracts::{Extra, tokens};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use crate::assembler::Answer;
 use crate::plan::Candidate;
 use crate::provider::{DeltaSink, ProviderFailure};
-use crate::tokens;
 
 /// All attempts of one command.
 #[derive(Default)]
@@ -119,14 +118,11 @@ impl Tally {
         }
     }
 
-    /// All attempts; those that have not ended are over now.
+    /// All attempts, with what they cost.
     #[must_use]
     pub fn close(self) -> Vec<Attempt> {
         let mut all = self.0.into_inner();
         for attempt in &mut all {
-            if matches!(attempt.end, End::Aborted) && attempt.took.is_zero() {
-                attempt.took = attempt.began.elapsed();
-            }
             attempt.estimate();
             attempt.price();
         }
@@ -140,7 +136,7 @@ impl Attempt {
         let unsaid = self.usage.tokens() == 0;
         // A call that was refused before it began took nothing.
         let begun = self.text_bytes > 0 || !matches!(self.end, End::Failed(_));
-        if unsaid && begun && !self.candidate.configured.kind.demo {
+        if unsaid && begun {
             self.usage = Usage::of(self.prompt_tokens, tokens::of_bytes(self.text_bytes));
             self.estimated = true;
         }
@@ -155,7 +151,7 @@ impl Attempt {
     }
 }
 
-/// An attempt that is under way. Dropped without [`Running::end`], it counts as aborted.
+/// An attempt that is under way. Until [`Running::end`] it counts as aborted.
 #[derive(Clone, Copy)]
 pub struct Running<'a> {
     tally: &'a Tally,
@@ -176,6 +172,11 @@ impl Running<'_> {
                 Err(failure) => attempt.end = End::Failed(failure.clone()),
             }
         });
+    }
+
+    /// Nobody wants the rest.
+    pub fn give_up(self) {
+        self.edit(|attempt| attempt.took = attempt.began.elapsed());
     }
 
     /// How long the first piece of text took, if there was one.

@@ -1,37 +1,7 @@
 //! What of a conversation a model gets to see.
 
-use nexus_contracts::chat::{ChatMessage, Role, ToolSpec};
-
-/// Bytes of one token, on average over English text: what `OpenAI` names as a rule of thumb. Other
-/// scripts have fewer bytes a token, so a budget should leave room.
-const BYTES_PER_TOKEN: u64 = 4;
-
-/// Tokens that say who speaks, for each message.
-const TOKENS_PER_MESSAGE: u64 = 4;
-
-/// A picture of about a thousand pixels a side: 765 at `OpenAI` (high detail), 1,600 at Anthropic.
-const TOKENS_PER_IMAGE: u64 = 1_200;
-
-/// About how many tokens some text is.
-#[must_use]
-pub fn tokens_of(text: &str) -> u64 {
-    (text.len() as u64).div_ceil(BYTES_PER_TOKEN)
-}
-
-/// About how many tokens a message is.
-#[must_use]
-pub fn tokens(message: &ChatMessage) -> u64 {
-    let calls = message.tool_calls.iter();
-    let calls = calls.map(|call| tokens_of(&call.name) + tokens_of(&call.arguments));
-    let images = TOKENS_PER_IMAGE.saturating_mul(message.images.len() as u64);
-    TOKENS_PER_MESSAGE + tokens_of(&message.content) + calls.sum::<u64>() + images
-}
-
-/// About how many tokens the description of a tool is.
-#[must_use]
-pub fn tokens_of_tool(tool: &ToolSpec) -> u64 {
-    tokens_of(&tool.name) + tokens_of(&tool.description) + tokens_of(&tool.parameters.to_string())
-}
+use nexus_contracts::chat::{ChatMessage, Role};
+use nexus_contracts::tokens;
 
 /// Where the window begins that holds at most `most` messages and about `budget` tokens.
 ///
@@ -42,7 +12,7 @@ pub fn window_start(messages: &[ChatMessage], most: usize, budget: u64) -> usize
     let mut start = messages.len();
     let mut used = 0_u64;
     for (at, message) in messages.iter().enumerate().rev() {
-        used = used.saturating_add(tokens(message));
+        used = used.saturating_add(tokens::of_message(message));
         let fits = messages.len() - at <= most && used <= budget;
         let last_turn = start == messages.len();
         if !fits && !last_turn {
@@ -113,7 +83,7 @@ mod tests {
     #[test]
     fn a_window_keeps_to_its_budget() {
         let messages = conversation(&TALK);
-        let each = tokens(&messages[0]);
+        let each = tokens::of_message(&messages[0]);
         assert_eq!(each, 6);
         let starts = [6, 5, 4, 1].map(|whole| window_start(&messages, 99, each * whole));
         assert_eq!(starts, [0, 2, 2, 5]);

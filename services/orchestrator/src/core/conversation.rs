@@ -82,6 +82,7 @@ pub fn branch(
         settings: base.settings.clone(),
         summary: base.summary.clone(),
         messages: base.messages.clone(),
+        privacy: base.privacy,
         ..State::new(state.conversation_id)
     };
     let fact = Fact::Branched(ConversationBranched {

@@ -5,7 +5,7 @@ use nexus_contracts::events::{
     Clarification, InferenceCompleted, InferenceRequested, MessageCompleted, MessageFailed,
     MessageSubmitted, Purpose,
 };
-use nexus_contracts::{Extra, derive_id};
+use nexus_contracts::{Extra, derive_id, tokens};
 use uuid::Uuid;
 
 use super::command::{Command, Timer, command_id};
@@ -36,6 +36,7 @@ pub fn start(
     ctx: &Ctx<'_>,
 ) -> Vec<Command> {
     let settings = settings_of(state, &header, &message, ctx);
+    state.privacy = state.privacy.max(settings.privacy);
     state.messages.push(ChatMessage {
         images: message.images,
         ..ChatMessage::text(Role::User, message.text)
@@ -92,9 +93,9 @@ fn request(state: &State, run: &mut Run, ctx: &Ctx<'_>) -> InferenceRequested {
     let settings = &run.settings;
     let offered = tools::offered(settings, ctx);
     let system = context::system(&settings.instructions, state.summary.as_deref());
-    let described = offered.iter().map(context::tokens_of_tool).sum::<u64>();
+    let described = offered.iter().map(tokens::of_tool).sum::<u64>();
     let answer = u64::from(settings.parameters.max_tokens.unwrap_or_default());
-    let spent = context::tokens_of(&system) + described + answer;
+    let spent = tokens::of_text(&system) + described + answer;
     let budget = settings.context_tokens.saturating_sub(spent);
     let most = ctx.environment.bounds.max_messages;
     let start = context::window_start(&state.messages, most, budget);
@@ -114,7 +115,7 @@ fn request(state: &State, run: &mut Run, ctx: &Ctx<'_>) -> InferenceRequested {
         parameters,
         quiet: several,
         purpose: Purpose::Answer,
-        privacy: run.settings.privacy,
+        privacy: state.privacy,
         extra: Extra::new(),
     }
 }

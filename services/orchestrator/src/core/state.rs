@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use nexus_contracts::chat::{ChatMessage, Usage};
 use nexus_contracts::events::{InferenceCompleted, MessageSubmitted};
-use nexus_contracts::settings::Settings;
+use nexus_contracts::settings::{Privacy, Settings};
 use nexus_contracts::{
     ConversationId, CorrelationId, Extra, MessageId, OrgId, RunId, Timestamp, UserId,
 };
@@ -41,6 +41,10 @@ pub struct State {
     pub active: Option<Run>,
     /// Messages waiting for it to end.
     pub queued: VecDeque<Queued>,
+    /// Where what was said in it may go: the strictest of all its messages, since every later prompt
+    /// repeats the earlier ones.
+    #[serde(default)]
+    pub privacy: Privacy,
     /// Whether it was erased; nothing else is left then.
     #[serde(default)]
     pub deleted: bool,
@@ -61,6 +65,7 @@ impl State {
             messages: Vec::new(),
             active: None,
             queued: VecDeque::new(),
+            privacy: Privacy::Open,
             deleted: false,
         }
     }

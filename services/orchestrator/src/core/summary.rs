@@ -7,7 +7,7 @@ use nexus_contracts::events::{
     ConversationRenamed, ConversationSummarized, InferenceCompleted, InferenceRequested,
     ModelParameters, Purpose,
 };
-use nexus_contracts::{Extra, MessageId};
+use nexus_contracts::{Extra, MessageId, tokens};
 
 use super::command::{Command, Fact, command_id};
 use super::context;
@@ -39,8 +39,8 @@ pub fn ask(
     let after = usize::try_from(settings.summary_after).unwrap_or(usize::MAX);
     let pending = state.summarizing.as_ref();
     let asked = pending.is_some_and(|one| one.deadline > ctx.now);
-    let tokens: u64 = state.messages.iter().map(context::tokens).sum();
-    let grown = state.messages.len() >= after || tokens > settings.context_tokens;
+    let size: u64 = state.messages.iter().map(tokens::of_message).sum();
+    let grown = state.messages.len() >= after || size > settings.context_tokens;
     if after == 0 || asked || !grown {
         return None;
     }
@@ -62,7 +62,7 @@ pub fn ask(
         parameters: ModelParameters::default(),
         quiet: true,
         purpose: Purpose::Summary,
-        privacy: settings.privacy,
+        privacy: state.privacy,
         extra: Extra::new(),
     };
     state.summarizing = Some(Summarizing {

@@ -2,6 +2,7 @@
 
 use nexus_contracts::conversation::{ConversationDocument, FORMAT, SaidMessage, Speaker};
 use nexus_contracts::events::MessageSubmitted;
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{ConversationId, Extra, RunId, UserId};
 use nexus_orchestrator::core::replay::before_run;
 use nexus_orchestrator::core::{Branch, Command, Fact, Input, Request, State};
@@ -218,4 +219,34 @@ fn settings_of_a_conversation_hold_for_its_runs() {
         panic!("{commands:?}")
     };
     assert_eq!(event.messages[0].content, "be brief\n\nin verse");
+}
+
+/// Where the model call among these commands may go.
+fn privacy(commands: &[Command]) -> Option<Privacy> {
+    commands.iter().find_map(|command| match command {
+        Command::Infer { event, .. } => Some(event.privacy),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_was_said_in_confidence_stays_so_in_every_later_prompt() {
+    let world = World::default();
+    let state = State::new(header(1).conversation_id);
+    let mut message = MessageSubmitted {
+        text: "my diagnosis".to_owned(),
+        ..MessageSubmitted::default()
+    };
+    message.settings.privacy = Some(Privacy::Sensitive);
+    let confided = asked(1, Request::Submit(Box::new(message)));
+    let (state, commands) = world.apply(&state, &confided);
+    assert_eq!(privacy(&commands), Some(Privacy::Sensitive));
+    let (state, _) = world.apply(&state, &answer(&commands, "I see."));
+    // Not marked, but its prompt repeats what was.
+    let (state, commands) = world.apply(&state, &submitted(2, "thanks"));
+    assert_eq!(privacy(&commands), Some(Privacy::Sensitive));
+    // A branch remembers the same.
+    let (fresh, base) = (State::new(CHILD), before_run(&state, header(2).run_id));
+    let (_, commands) = world.apply(&fresh, &branch(header(2).run_id, base));
+    assert_eq!(privacy(&commands), Some(Privacy::Sensitive));
 }

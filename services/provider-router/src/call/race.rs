@@ -203,6 +203,7 @@ impl Noted<'_> {
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
         if !self.ended {
+            self.running.give_up();
             self.means.health.unused(self.candidate);
         }
         let configured = &self.candidate.configured;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nexus_bus::{Bus, BusConfig, BusUrl};
+use nexus_contracts::Timestamp;
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, Usage};
 use nexus_contracts::events::ModelParameters;
 use nexus_service_kit::Clock;
@@ -40,6 +41,8 @@ pub(super) enum Act {
     Fail(&'static str, FailureClass),
     /// Fails, and asks to be left alone for so many seconds.
     Limit(u64),
+    /// Fails because of the key, where another one is at hand.
+    Key,
     /// Waits for so many milliseconds, then says this and is done.
     Say(u64, &'static str),
 }
@@ -66,6 +69,11 @@ impl Provider for Scripted {
                     sink.delta(text).await;
                 }
                 return Err(ProviderFailure::new(class, "failed"));
+            }
+            Act::Key => {
+                let mut failure = ProviderFailure::new(FailureClass::Unauthorized, "this key");
+                failure.another_key = true;
+                return Err(failure);
             }
             Act::Limit(seconds) => {
                 let mut failure = ProviderFailure::new(FailureClass::RateLimited, "slow down");
@@ -120,6 +128,11 @@ pub(super) struct Came {
 
 impl World {
     pub(super) async fn new(scripts: &[&[Act]]) -> Self {
+        Self::limited(scripts, Limits::default()).await
+    }
+
+    /// Each of them takes no more than this, by a clock that stands still.
+    pub(super) async fn limited(scripts: &[&[Act]], limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = BusUrl::Embedded {
             path: folder.path().join("bus.db"),
@@ -141,7 +154,7 @@ impl World {
         };
         let providers: Vec<_> = scripts.iter().map(scripted).collect();
         let candidates = ["a", "b", "c"].iter().zip(&providers);
-        let candidates = candidates.map(|(name, provider)| candidate(name, provider));
+        let candidates = candidates.map(|(name, provider)| candidate(name, provider, limits));
         Self {
             plan: Plan {
                 route: Some("r".to_owned()),
@@ -153,7 +166,7 @@ impl World {
             },
             providers,
             health: Health::default(),
-            limits: SharedLimits::new(bus, Clock::system()),
+            limits: SharedLimits::new(bus, Clock::manual(Timestamp::from_millis(0)).0),
             seconds: 60,
             quiet: false,
             _folder: folder,
@@ -211,7 +224,7 @@ impl World {
     }
 }
 
-fn candidate(name: &str, provider: &Arc<Scripted>) -> Candidate {
+fn candidate(name: &str, provider: &Arc<Scripted>, limits: Limits) -> Candidate {
     Candidate {
         configured: Arc::new(Configured {
             name: name.into(),
@@ -219,9 +232,9 @@ fn candidate(name: &str, provider: &Arc<Scripted>) -> Candidate {
             models: Vec::new(),
             kind: &openai::TYPE,
             local: false,
-            limits: Limits::default(),
+            limits,
             breaker: crate::breaker::BreakerPolicy::default(),
-            keys: 1,
+            keys: 2,
             fingerprint: uuid::Uuid::nil(),
             provider: Ok(Arc::clone(provider) as Arc<dyn Provider>),
         }),
@@ -313,4 +326,22 @@ async fn the_deadline_ends_everything() {
         aborted.estimated && aborted.usage.input_tokens == 5,
         "the prompt was sent"
     );
+}
+
+#[tokio::test]
+async fn a_second_key_gets_nothing_for_free() {
+    // A hundred tokens at once. Each question pays 10; the refused key takes 5 of them, and the
+    // answer 12 more: six questions are more than a hundred.
+    let limits = Limits {
+        tokens_per_minute: Some(600),
+        ..Limits::default()
+    };
+    let acts: Vec<Act> = (0..8).flat_map(|_| [Act::Key, Act::Say(0, "Hi")]).collect();
+    let world = World::limited(&[&acts], limits).await;
+    let mut answered = 0;
+    while world.ask().await.outcome.is_ok() {
+        answered += 1;
+        assert!(answered < 8, "the limit lets everything through");
+    }
+    assert!(answered >= 4, "{answered}");
 }

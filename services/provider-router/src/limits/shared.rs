@@ -65,6 +65,14 @@ impl SharedLimits {
         paid
     }
 
+    /// A call that was admitted with so many tokens is not made.
+    pub fn give_back(&self, provider: &str, limits: &Limits, tokens: u64) {
+        if limits.requests_per_minute.is_some() {
+            self.correct(&key(provider, "requests"), 1, 0);
+        }
+        self.settle(provider, limits, tokens, 0);
+    }
+
     /// A call took `used` tokens, where `expected` were paid for.
     pub fn settle(&self, provider: &str, limits: &Limits, expected: u64, used: u64) {
         if limits.tokens_per_minute.is_some() {

@@ -30,16 +30,6 @@ impl Facts for Nothing {
 /// are kept.
 const ALIKE: f64 = 1.25;
 
-/// The word for it in `providers.yaml`.
-pub(super) const fn name(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Order => "order",
-        Strategy::Cost => "cost",
-        Strategy::Latency => "latency",
-        Strategy::Quality => "quality",
-    }
-}
-
 /// Everybody who was meant, the first to be asked first.
 pub(super) fn targets<'a>(
     registry: &Registry,
@@ -121,10 +111,7 @@ fn drawn<'a>(route: &'a Route, chance: Chance<'_>) -> Vec<&'a Target> {
             // All of those with a weight stand where the first of them stands.
             (None, Some(_)) => {
                 let all = weighted.take().into_iter().flatten();
-                rest.extend(
-                    all.map(|(_, target)| target)
-                        .filter(|one| one.canary.is_none()),
-                );
+                rest.extend(all.map(|(_, target)| target));
             }
             (None, None) => rest.push(target),
         }

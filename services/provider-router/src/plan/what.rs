@@ -1,13 +1,13 @@
 //! What a call needs of a model.
 
-use nexus_contracts::OrgId;
 use nexus_contracts::chat::ChatMessage;
 use nexus_contracts::events::{InferenceRequested, Purpose};
 use nexus_contracts::settings::Privacy;
+use nexus_contracts::{OrgId, tokens};
 
+use crate::provider;
 use crate::registry::models::Model;
 use crate::registry::route::Capability;
-use crate::{provider, tokens};
 
 /// Answers are this long where nobody says how long.
 pub const USUAL_ANSWER: u64 = 500;

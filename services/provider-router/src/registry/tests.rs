@@ -144,3 +144,15 @@ fn a_key_in_the_place_of_its_variable_is_refused_and_not_repeated() {
     assert!(error.contains("name of an environment variable"), "{error}");
     assert!(!error.contains("sk-secret-1"), "{error}");
 }
+
+#[test]
+fn where_one_provider_is_wanted_a_route_names_its_own() {
+    let text =
+        "default: r\nproviders: {demo: {type: demo}}\nroutes: {r: {targets: [{provider: demo}]}}";
+    let registry = build(text).unwrap();
+    let failure = registry.find(Some("r")).err().unwrap();
+    assert_eq!(
+        failure.detail,
+        "`r` is a route; name one of its providers: demo"
+    );
+}
