@@ -7,10 +7,11 @@ use crate::error::ContractError;
 use crate::events::{
     ApprovalDecided, ApprovalRequested, ConversationBranch, ConversationBranched,
     ConversationConfigure, ConversationDelete, ConversationDeleted, ConversationImport,
-    ConversationImported, ConversationRename, ConversationRenamed, ConversationSummarized, Event,
-    InferenceCompleted, InferenceFailed, InferenceRequested, MessageAccepted, MessageCompleted,
-    MessageFailed, MessageSubmitted, ReceiptRecorded, RunCancel, ToolCompleted, ToolFailed,
-    ToolRequested, UsageRecorded,
+    ConversationImported, ConversationRename, ConversationRenamed, ConversationSummarized,
+    EmbeddingCompleted, EmbeddingFailed, EmbeddingRequested, Event, InferenceCompleted,
+    InferenceFailed, InferenceRequested, MessageAccepted, MessageCompleted, MessageFailed,
+    MessageSubmitted, ReceiptRecorded, RunCancel, ToolCompleted, ToolFailed, ToolRequested,
+    UsageRecorded,
 };
 
 /// What is known about an event without having one.
@@ -67,6 +68,9 @@ pub const CATALOGUE: &[EventSpec] = &[
     spec::<InferenceRequested>(),
     spec::<InferenceCompleted>(),
     spec::<InferenceFailed>(),
+    spec::<EmbeddingRequested>(),
+    spec::<EmbeddingCompleted>(),
+    spec::<EmbeddingFailed>(),
     spec::<UsageRecorded>(),
     spec::<ToolRequested>(),
     spec::<ToolCompleted>(),

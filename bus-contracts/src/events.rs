@@ -3,6 +3,7 @@
 
 pub mod approval;
 pub mod conversation;
+pub mod embedding;
 pub mod inference;
 pub mod message;
 pub mod receipt;
@@ -15,6 +16,7 @@ pub use conversation::{
     ConversationDeleted, ConversationImport, ConversationImported, ConversationRename,
     ConversationRenamed, ConversationSummarized,
 };
+pub use embedding::{EmbeddingCompleted, EmbeddingFailed, EmbeddingRequested};
 pub use inference::{
     InferenceCompleted, InferenceFailed, InferenceRequested, ModelParameters, Purpose,
 };

@@ -33,6 +33,12 @@ pub mod channels {
     pub const INFERENCE_REQUEST: &str = "inference.request";
     /// What the provider router answered.
     pub const INFERENCE_RESPONSE: &str = "inference.response";
+    /// Calls of a model that runs here, from the provider router to an inference worker.
+    pub const INFERENCE_LOCAL: &str = "inference.local";
+    /// What the inference workers answered.
+    pub const INFERENCE_LOCAL_RESULTS: &str = "inference.local.results";
+    /// Embeddings the provider router has had made.
+    pub const EMBEDDING_RESPONSE: &str = "embedding.response";
     /// What every attempt at a provider took and cost.
     pub const USAGE: &str = "usage.recorded";
     /// Calls of a tool, to the tool executor.
