@@ -9,7 +9,7 @@ use nexus_contracts::{
 };
 use nexus_service_kit::outgoing;
 
-use crate::provider::ProviderFailure;
+use crate::provider::{Origin, ProviderFailure};
 
 /// What a command is told apart by, besides what it asks.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Command {
     pub conversation: Option<ConversationId>,
     /// After this moment it is refused.
     pub deadline: Timestamp,
+    /// Whose it is, for whoever carries a part of it out.
+    pub origin: Origin,
     /// What it asks.
     pub asked: InferenceRequested,
 }
@@ -71,6 +73,14 @@ impl Command {
             org,
             conversation: envelope.metadata.conversation_id,
             deadline,
+            origin: Origin {
+                metadata: Metadata {
+                    deadline: Some(deadline),
+                    ..envelope.metadata.clone()
+                },
+                correlation_id: envelope.correlation_id.clone(),
+                traceparent: envelope.traceparent.clone(),
+            },
             asked,
         })
     }

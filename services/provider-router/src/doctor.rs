@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::provider::{ChatRequest, DeltaSink, FailureClass, Provider, ProviderFailure};
+use crate::provider::{ChatRequest, DeltaSink, FailureClass, Origin, Provider, ProviderFailure};
 use crate::registry::{Configured, Registry};
 
 /// A provider that says nothing for this long is as good as away.
@@ -87,6 +87,7 @@ async fn look(
         messages: vec![ChatMessage::text(Role::User, "Say ok.")],
         tools: Vec::new(),
         parameters: ModelParameters::default(),
+        origin: Origin::default(),
     };
     let answer = provider.chat(&request, &mut Nobody).await?;
     let model = answer.model.as_deref().unwrap_or(model);

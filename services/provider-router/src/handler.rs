@@ -222,6 +222,7 @@ impl Router {
             messages,
             tools: asked.tools.clone(),
             parameters: asked.parameters.clone(),
+            origin: command.origin.clone(),
         };
         let left = command.deadline.as_millis() - self.clock.now().as_millis();
         let began = Instant::now();

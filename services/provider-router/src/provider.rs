@@ -11,11 +11,15 @@ pub mod http;
 pub mod openai;
 pub mod wire;
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use nexus_bus::Bus;
 use nexus_contracts::chat::{ChatMessage, ToolSpec};
 use nexus_contracts::events::ModelParameters;
+use nexus_contracts::{CorrelationId, Metadata};
+use nexus_service_kit::{Clock, Deps, Tasks};
 use secrecy::SecretString;
 
 use crate::assembler::Answer;
@@ -61,6 +65,48 @@ pub struct Setup<'a> {
     pub settings: &'a ProviderSettings,
     /// Its keys, where it needs one; they take turns.
     pub api_keys: Vec<SecretString>,
+    /// What a node has; `None` where a provider is only looked at.
+    pub reach: Option<&'a Reach>,
+}
+
+/// What a provider in a running node can use.
+#[derive(Clone)]
+pub struct Reach {
+    /// Channels, tables, live streams.
+    pub bus: Bus,
+    /// The time.
+    pub clock: Clock,
+    /// Where what outlives a call is started.
+    pub tasks: Tasks,
+}
+
+impl Reach {
+    /// Of this node.
+    #[must_use]
+    pub fn of(deps: &Deps) -> Self {
+        Self {
+            bus: deps.bus.clone(),
+            clock: deps.clock.clone(),
+            tasks: deps.tasks.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach").finish_non_exhaustive()
+    }
+}
+
+/// The command a request comes from, for providers that are reached over the bus.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Origin {
+    /// Its metadata, with the moment after which nobody waits.
+    pub metadata: Metadata,
+    /// What it belongs to.
+    pub correlation_id: Option<CorrelationId>,
+    /// Its trace.
+    pub traceparent: Option<String>,
 }
 
 /// One question to a model.
@@ -76,6 +122,8 @@ pub struct ChatRequest {
     pub tools: Vec<ToolSpec>,
     /// Sampling.
     pub parameters: ModelParameters,
+    /// Whose it is.
+    pub origin: Origin,
 }
 
 impl ChatRequest {

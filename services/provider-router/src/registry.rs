@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::breaker::BreakerPolicy;
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::provider::{FailureClass, Provider, ProviderFailure, ProviderType, Setup};
+use crate::provider::{FailureClass, Provider, ProviderFailure, ProviderType, Reach, Setup};
 
 use file::{ProviderSettings, ProvidersFile};
 use models::Model;
@@ -116,10 +116,22 @@ impl Registry {
     /// [`Error::Settings`] when a setting of a provider cannot be used. A missing key is no error:
     /// the provider stays listed, and calls of it fail saying which variable to set.
     pub fn build(file: &ProvidersFile, secrets: Secrets<'_>) -> Result<Self, Error> {
+        Self::reaching(file, secrets, None)
+    }
+
+    /// The same, of a running node.
+    ///
+    /// # Errors
+    /// As [`Registry::build`].
+    pub fn reaching(
+        file: &ProvidersFile,
+        secrets: Secrets<'_>,
+        reach: Option<&Reach>,
+    ) -> Result<Self, Error> {
         let default = file.default().unwrap_or_default().to_owned();
         let built = file.providers.iter().map(|(name, settings)| {
             let fingerprint = file.fingerprint(name);
-            let configured = Configured::build((name, fingerprint), settings, secrets)?;
+            let configured = Configured::build((name, fingerprint), settings, secrets, reach)?;
             Ok((name.clone(), Arc::new(configured)))
         });
         let providers = built.collect::<Result<BTreeMap<_, _>, Error>>()?;
@@ -292,6 +304,7 @@ impl Configured {
         (name, fingerprint): (&str, Uuid),
         settings: &ProviderSettings,
         secrets: Secrets<'_>,
+        reach: Option<&Reach>,
     ) -> Result<Self, Error> {
         let kind = settings.kind.0;
         let variables = settings.key_variables();
@@ -304,6 +317,7 @@ impl Configured {
             name,
             settings,
             api_keys,
+            reach,
         };
         let built = (kind.build)(&setup).map_err(|failure| Error::settings(name, &failure))?;
         let provider = match missing {

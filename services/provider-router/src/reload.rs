@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::announce;
 use crate::error::Error;
+use crate::provider::Reach;
 use crate::registry::Registry;
 use crate::registry::file::{ProvidersFile, Text, usual};
 
@@ -41,23 +42,26 @@ pub struct Reload {
     /// The last text that was looked at, taken up or not.
     seen: Text,
     current: watch::Sender<Arc<Registry>>,
+    reach: Option<Reach>,
 }
 
 impl Reload {
-    /// The providers as `read` says, with their keys from the environment.
+    /// The providers as `read` says, with their keys from the environment, of a node that has `reach`.
     ///
     /// # Errors
     /// [`Error`] when they cannot be used: there are no earlier ones to go on with.
     pub fn new(
         read: impl Fn() -> Result<Text, Error> + Send + Sync + 'static,
+        reach: Option<Reach>,
     ) -> Result<(Self, Current), Error> {
         let seen = read()?;
-        let (current, shown) = watch::channel(Arc::new(built(&seen)?));
+        let (current, shown) = watch::channel(Arc::new(built(&seen, reach.as_ref())?));
         let read = Box::new(read);
         let reload = Self {
             read,
             seen,
             current,
+            reach,
         };
         Ok((reload, Current(shown)))
     }
@@ -67,17 +71,18 @@ impl Reload {
     ///
     /// # Errors
     /// As [`Reload::new`].
-    pub fn of_file(path: Option<PathBuf>) -> Result<(Self, Current), Error> {
+    pub fn of_file(path: Option<PathBuf>, reach: Option<Reach>) -> Result<(Self, Current), Error> {
         // Once there was a file, that it is gone is a fault, not a wish for the demo model.
         let known = OnceLock::new();
-        Self::new(move || {
+        let read = move || {
             if known.get().is_none()
                 && let Some(path) = path.clone().or_else(usual)
             {
                 known.get_or_init(|| path);
             }
             Text::read(known.get().map(PathBuf::as_path))
-        })
+        };
+        Self::new(read, reach)
     }
 
     /// Looks at the file, and takes it up if it is another one and can be used. If not, it is told
@@ -96,7 +101,7 @@ impl Reload {
                 return;
             }
         };
-        match built(&text) {
+        match built(&text, self.reach.as_ref()) {
             Ok(registry) => {
                 tracing::info!(file = text.name, "the providers were read anew");
                 counter!("nexus_provider_reloads_total", "outcome" => "taken").increment(1);
@@ -120,11 +125,9 @@ impl Reload {
     }
 }
 
-fn built(text: &Text) -> Result<Registry, Error> {
-    Registry::build(
-        &ProvidersFile::parse(&text.yaml, &text.name)?,
-        &ConfigSource::env_secret,
-    )
+fn built(text: &Text, reach: Option<&Reach>) -> Result<Registry, Error> {
+    let file = ProvidersFile::parse(&text.yaml, &text.name)?;
+    Registry::reaching(&file, &ConfigSource::env_secret, reach)
 }
 
 fn refused(error: &Error) {
@@ -146,7 +149,7 @@ mod tests {
     fn reload() -> (Reload, Current, Arc<Mutex<Option<&'static str>>>) {
         let file = Arc::new(Mutex::new(Some(FIRST)));
         let read = Arc::clone(&file);
-        let (reload, current) = Reload::new(move || {
+        let read = move || {
             let yaml = read.lock().unwrap().ok_or_else(|| Error::Unreadable {
                 path: "providers.yaml".to_owned(),
                 source: std::io::Error::other("away"),
@@ -155,8 +158,8 @@ mod tests {
                 name: "providers.yaml".to_owned(),
                 yaml: yaml.to_owned(),
             })
-        })
-        .unwrap();
+        };
+        let (reload, current) = Reload::new(read, None).unwrap();
         (reload, current, file)
     }
 
@@ -197,12 +200,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_at_first_is_an_error() {
-        let wrong = Reload::new(|| {
+        let read = || {
             Ok(Text {
                 name: "p.yaml".to_owned(),
                 yaml: "providers:\n  a: {type: domo}".to_owned(),
             })
-        });
+        };
+        let wrong = Reload::new(read, None);
         let Err(error) = wrong else { panic!() };
         assert!(error.to_string().contains("did you mean `demo`"), "{error}");
     }

@@ -18,6 +18,7 @@ use crate::handler::Router;
 use crate::health::{self, Health};
 use crate::keeper::Keeper;
 use crate::limits::shared::SharedLimits;
+use crate::provider::Reach;
 use crate::registry::Registry;
 use crate::registry::file::ProvidersFile;
 use crate::reload::Reload;
@@ -56,7 +57,8 @@ impl Service for ProviderRouter {
 
     async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
         let config = self.config.clone();
-        let (reload, providers) = Reload::of_file(config.providers_file.clone())?;
+        let (reload, providers) =
+            Reload::of_file(config.providers_file.clone(), Some(Reach::of(deps)))?;
         let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
         let ledger = Ledger::new(store);
         announce::log(&providers.get());

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, ToolSpec, Usage};
 use nexus_contracts::events::ModelParameters;
 use nexus_provider_router::doctor::{Depth, check_all};
-use nexus_provider_router::provider::{ChatRequest, DeltaSink, FailureClass, ProviderFailure};
+use nexus_provider_router::provider::{
+    ChatRequest, DeltaSink, FailureClass, Origin, ProviderFailure,
+};
 use nexus_provider_router::registry::Registry;
 use nexus_provider_router::registry::file::ProvidersFile;
 use nexus_testkit::openai::{FakeOpenAi, Script, ToolCall as FakeCall};
@@ -52,6 +54,7 @@ fn request() -> ChatRequest {
         messages: vec![ChatMessage::text(Role::User, "Hi")],
         tools: Vec::new(),
         parameters: ModelParameters::default(),
+        origin: Origin::default(),
     }
 }
 

@@ -8,6 +8,7 @@ mod floor;
 mod growth;
 mod measure;
 mod peer;
+mod router;
 mod server;
 mod statements;
 mod table;
@@ -33,6 +34,14 @@ enum What {
     Turns(turns::Options),
     /// What a turn costs as its conversation grows.
     Growth(growth::Options),
+    /// What the provider router adds to a call.
+    Router(router::Options),
+    /// The model that `router` asks, as a process of its own.
+    #[command(hide = true)]
+    RouterUpstream(router::upstream::Options),
+    /// Many streams for `router`, in a process of their own.
+    #[command(hide = true)]
+    RouterStreams(router::streams::Options),
 }
 
 fn main() -> Result<()> {
@@ -46,6 +55,9 @@ fn main() -> Result<()> {
     match arguments.what {
         What::Turns(options) => runtime.block_on(turns::run(options)),
         What::Growth(options) => runtime.block_on(growth::run(options)),
+        What::Router(options) => runtime.block_on(router::run(options)),
+        What::RouterUpstream(options) => router::upstream::serve(&options),
+        What::RouterStreams(options) => runtime.block_on(router::streams::run(options)),
     }
 }
 

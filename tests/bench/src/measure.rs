@@ -112,11 +112,20 @@ pub(crate) fn load() -> Result<String> {
 
 /// Resident memory of this process, in MiB.
 pub(crate) fn resident_mib() -> Result<f64> {
+    memory("VmRSS:")
+}
+
+/// The most memory this process has had resident, in MiB.
+pub(crate) fn peak_mib() -> Result<f64> {
+    memory("VmHWM:")
+}
+
+fn memory(field: &str) -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .context("no VmRSS")?;
+        .find(|line| line.starts_with(field))
+        .with_context(|| format!("no {field}"))?;
     let kib: f64 = line
         .split_whitespace()
         .nth(1)

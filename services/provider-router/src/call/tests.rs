@@ -23,7 +23,9 @@ use crate::health::Health;
 use crate::limits::Limits;
 use crate::limits::shared::SharedLimits;
 use crate::plan::{Candidate, Plan};
-use crate::provider::{ChatRequest, DeltaSink, FailureClass, Provider, ProviderFailure, openai};
+use crate::provider::{
+    ChatRequest, DeltaSink, FailureClass, Origin, Provider, ProviderFailure, openai,
+};
 use crate::registry::Configured;
 use crate::registry::route::OnInterruption;
 use crate::retry::RetryPolicy;
@@ -180,6 +182,7 @@ impl World {
             messages: vec![ChatMessage::text(Role::User, "Count.")],
             tools: Vec::new(),
             parameters: ModelParameters::default(),
+            origin: Origin::default(),
         };
         let policy = RetryPolicy {
             tries: 3,

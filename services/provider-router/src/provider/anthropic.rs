@@ -70,6 +70,7 @@ mod tests {
     use nexus_contracts::events::ModelParameters;
 
     use super::{Anthropic, ChatRequest, Dialect};
+    use crate::provider::Origin;
 
     #[test]
     fn a_question_goes_to_messages_with_key_and_version() {
@@ -79,6 +80,7 @@ mod tests {
             messages: vec![ChatMessage::text(Role::User, "Hi")],
             tools: Vec::new(),
             parameters: ModelParameters::default(),
+            origin: Origin::default(),
         };
         let call = Anthropic.call(&request).unwrap();
         assert_eq!(call.path, "messages");

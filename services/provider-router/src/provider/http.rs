@@ -21,6 +21,9 @@ use keys::{Key, Keys};
 /// Most bytes read of an error's body.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
+/// Longest wait for the end of a body whose answer is there.
+const MAX_READ_OUT: std::time::Duration = std::time::Duration::from_secs(1);
+
 struct OverHttp {
     name: String,
     dialect: Box<dyn Dialect>,
@@ -279,6 +282,7 @@ impl OverHttp {
         if !text.is_empty() {
             sink.delta(&text).await;
         }
+        read_out(response);
         Ok(answer)
     }
 
@@ -290,6 +294,20 @@ impl OverHttp {
             .collect();
         failure.fit_to_show(&secrets)
     }
+}
+
+/// Reads what comes behind an answer, which nobody waits for: a connection whose body was not read to
+/// its end cannot be used again, and the end may come a moment after the last word.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shutdown need not wait for it: what is read is dropped"
+)]
+fn read_out(mut response: Response) {
+    tokio::spawn(async move {
+        let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
+        // Where it takes longer the connection is closed, and its upstream learns that.
+        let _may_elapse = timeout(MAX_READ_OUT, rest).await;
+    });
 }
 
 fn is_json(response: &Response) -> bool {

@@ -148,6 +148,7 @@ mod tests {
     use serde_json::json;
 
     use super::{ChatRequest, body};
+    use crate::provider::Origin;
 
     #[test]
     fn long_ids_are_shortened_alike() {
@@ -205,6 +206,7 @@ mod tests {
                 ]
                 .into(),
             },
+            origin: Origin::default(),
         };
         let expected = json!({
             "model": "m", "stream": true, "stream_options": {"include_usage": true},

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::dialect::{
     KINDS, Kind, anthropic_close, anthropic_end, anthropic_piece, event, gemini, gemini_end, openai,
 };
-use crate::support::{PATIENCE, Reply, Upstream, ask, question, registry};
+use crate::support::{Gate, PATIENCE, Reply, Upstream, ask, ask_of, question, registry};
 
 /// The same text in two pieces, each with an empty place beside it for what it is not.
 fn with_empty_places(kind: Kind) -> String {
@@ -237,4 +237,33 @@ async fn calls_that_are_dropped_leave_the_others_alone() -> Result<()> {
         upstream.is_left_by(ROUNDS * AT_ONCE / 2).await?;
     }
     Ok(())
+}
+
+/// Found by measuring: the end of a body that comes a moment after `[DONE]` cost the connection, and
+/// each call a new handshake.
+#[tokio::test]
+async fn a_connection_is_used_again_though_its_body_ends_late() -> Result<()> {
+    let gate = Gate::closed();
+    let late = Reply::events(Kind::OpenAi.answer("Hello")).wait_for(&gate, "");
+    let upstream = Upstream::start(move |before, _| match before {
+        0 => late.clone(),
+        _ => Reply::events(Kind::OpenAi.answer("Hello")),
+    })
+    .await?;
+    let registry = registry("openai", &upstream, "")?;
+    // The answer does not wait for the end.
+    ask_of(&registry, &question()).await?.answer()?;
+    gate.open();
+    let again = async {
+        loop {
+            ask_of(&registry, &question()).await?.answer()?;
+            ensure!(!upstream.has_ended(0), "the first connection was closed");
+            if upstream.connections().iter().skip(1).any(|one| *one == 0) {
+                return Ok(());
+            }
+        }
+    };
+    timeout(PATIENCE, again)
+        .await
+        .context("waited for the first connection")?
 }

@@ -1,5 +1,7 @@
 //! A provider that does as it is told, and whoever asks it.
 
+mod gate;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +12,7 @@ use async_trait::async_trait;
 use nexus_contracts::chat::{ChatMessage, Role};
 use nexus_contracts::events::ModelParameters;
 use nexus_provider_router::assembler::Answer;
-use nexus_provider_router::provider::{ChatRequest, DeltaSink, ProviderFailure};
+use nexus_provider_router::provider::{ChatRequest, DeltaSink, Origin, ProviderFailure};
 use nexus_provider_router::registry::Registry;
 use nexus_provider_router::registry::file::ProvidersFile;
 use nexus_testkit::wait_until;
@@ -18,9 +20,10 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+pub(crate) use gate::Gate;
 
 /// Long enough for a busy machine; nothing waits this long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,26 +53,6 @@ enum End {
     LeftOpen,
     /// This again and again, for as long as anybody reads it.
     Endless(Vec<u8>),
-}
-
-/// Holds a reply back until it is opened.
-#[derive(Clone)]
-pub(crate) struct Gate(Arc<Semaphore>);
-
-impl Gate {
-    pub(crate) fn closed() -> Self {
-        Self(Arc::new(Semaphore::new(0)))
-    }
-
-    /// Lets one reply through.
-    pub(crate) fn open(&self) {
-        self.0.add_permits(1);
-    }
-
-    async fn pass(&self) -> Result<()> {
-        self.0.acquire().await?.forget();
-        Ok(())
-    }
 }
 
 impl Reply {
@@ -185,9 +168,13 @@ struct Seen {
     requests: Mutex<Vec<Request>>,
     hung_up: AtomicUsize,
     written: AtomicUsize,
+    connections: AtomicUsize,
+    /// The connections that have ended, from 0.
+    ended: Mutex<Vec<usize>>,
 }
 
 struct Request {
+    connection: usize,
     head: String,
     body: Value,
 }
@@ -216,7 +203,11 @@ impl Upstream {
             while let Ok((stream, _)) = listener.accept().await {
                 let (noted, answering) = (Arc::clone(&noted), Arc::clone(&answering));
                 // A client that hangs up ends its connection and nothing else.
-                connections.spawn(async move { drop(serve(stream, &noted, &*answering).await) });
+                connections.spawn(async move {
+                    let number = noted.connections.fetch_add(1, Ordering::SeqCst);
+                    drop(serve((number, stream), &noted, &*answering).await);
+                    noted.ended.lock().push(number);
+                });
             }
         });
         Ok(Self {
@@ -255,6 +246,17 @@ impl Upstream {
             .collect()
     }
 
+    /// On which connection each request came, from 0.
+    pub(crate) fn connections(&self) -> Vec<usize> {
+        let requests = self.seen.requests.lock();
+        requests.iter().map(|one| one.connection).collect()
+    }
+
+    /// Whether this connection has ended.
+    pub(crate) fn has_ended(&self, connection: usize) -> bool {
+        self.seen.ended.lock().contains(&connection)
+    }
+
     /// About how many bytes of an endless reply the system took.
     pub(crate) fn written(&self) -> usize {
         self.seen.written.load(Ordering::SeqCst)
@@ -270,11 +272,15 @@ impl Upstream {
     }
 }
 
-async fn serve(stream: TcpStream, seen: &Seen, answering: &Answering) -> Result<()> {
+async fn serve(
+    (connection, stream): (usize, TcpStream),
+    seen: &Seen,
+    answering: &Answering,
+) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     loop {
-        let request = request(&mut stream).await?;
+        let request = request(&mut stream, connection).await?;
         let reply = {
             let mut requests = seen.requests.lock();
             let reply = answering(requests.len(), &request.body);
@@ -287,7 +293,7 @@ async fn serve(stream: TcpStream, seen: &Seen, answering: &Answering) -> Result<
     }
 }
 
-async fn request(stream: &mut BufReader<TcpStream>) -> Result<Request> {
+async fn request(stream: &mut BufReader<TcpStream>, connection: usize) -> Result<Request> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         ensure!(stream.read_line(&mut head).await? > 0, "closed");
@@ -298,7 +304,11 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Result<Request> {
     let mut body = vec![0; length.context("no length")?.parse()?];
     stream.read_exact(&mut body).await?;
     let body = serde_json::from_slice(&body)?;
-    Ok(Request { head, body })
+    Ok(Request {
+        connection,
+        head,
+        body,
+    })
 }
 
 /// What came of a question, and what was heard meanwhile.
@@ -338,6 +348,7 @@ pub(crate) fn question() -> ChatRequest {
         messages: vec![ChatMessage::text(Role::User, "Hello?")],
         tools: Vec::new(),
         parameters: ModelParameters::default(),
+        origin: Origin::default(),
     }
 }
 

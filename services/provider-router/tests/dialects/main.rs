@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use nexus_contracts::chat::{ChatMessage, Role};
 use nexus_contracts::events::ModelParameters;
 use nexus_provider_router::assembler::Answer;
-use nexus_provider_router::provider::{ChatRequest, DeltaSink, FailureClass, ProviderFailure};
+use nexus_provider_router::provider::{
+    ChatRequest, DeltaSink, FailureClass, Origin, ProviderFailure,
+};
 use nexus_provider_router::registry::Registry;
 use nexus_provider_router::registry::file::ProvidersFile;
 use secrecy::SecretString;
@@ -47,6 +49,7 @@ async fn ask(registry: &Registry) -> Result<(Answer, String), ProviderFailure> {
         messages: vec![ChatMessage::text(Role::User, "Hello?")],
         tools: Vec::new(),
         parameters: ModelParameters::default(),
+        origin: Origin::default(),
     };
     let configured = registry.find(None)?;
     let provider = configured.provider.as_deref().map_err(Clone::clone)?;

@@ -255,12 +255,13 @@ async fn providers_that_are_gone_are_taken_off_the_list() -> Result<()> {
     let left = json!({"name": "left"}).to_string();
     bus.table_put(tables::PROVIDERS, "left", left.into(), Expect::Any)
         .await?;
-    let (_looks_no_more, providers) = Reload::new(|| {
+    let read = || {
         Ok(Text {
             name: "providers.yaml".to_owned(),
             yaml: "providers: {demo: {type: demo}}".to_owned(),
         })
-    })?;
+    };
+    let (_looks_no_more, providers) = Reload::new(read, None)?;
     let deps = world.deps.clone();
     deps.tasks.clone().spawn(
         "announce",

@@ -5,8 +5,8 @@ use nexus_contracts::events::ModelParameters;
 use serde_json::json;
 
 use super::Gemini;
-use crate::provider::ChatRequest;
 use crate::provider::dialect::Dialect;
+use crate::provider::{ChatRequest, Origin};
 
 fn request(model: &str, messages: Vec<ChatMessage>) -> ChatRequest {
     ChatRequest {
@@ -15,6 +15,7 @@ fn request(model: &str, messages: Vec<ChatMessage>) -> ChatRequest {
         messages,
         tools: Vec::new(),
         parameters: ModelParameters::default(),
+        origin: Origin::default(),
     }
 }
 

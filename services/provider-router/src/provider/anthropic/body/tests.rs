@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::history::tests::{calling, user};
 use super::{ChatRequest, body};
+use crate::provider::Origin;
 
 fn request(messages: Vec<ChatMessage>) -> ChatRequest {
     ChatRequest {
@@ -14,6 +15,7 @@ fn request(messages: Vec<ChatMessage>) -> ChatRequest {
         messages,
         tools: Vec::new(),
         parameters: ModelParameters::default(),
+        origin: Origin::default(),
     }
 }
 

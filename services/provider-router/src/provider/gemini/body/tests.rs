@@ -5,7 +5,7 @@ use nexus_contracts::events::ModelParameters;
 use serde_json::{Value, json};
 
 use super::body;
-use crate::provider::ChatRequest;
+use crate::provider::{ChatRequest, Origin};
 
 fn request(messages: Vec<ChatMessage>) -> ChatRequest {
     ChatRequest {
@@ -14,6 +14,7 @@ fn request(messages: Vec<ChatMessage>) -> ChatRequest {
         messages,
         tools: Vec::new(),
         parameters: ModelParameters::default(),
+        origin: Origin::default(),
     }
 }
 
