@@ -77,7 +77,8 @@ pub enum Command {
     /// Starts some services in this process; the others run elsewhere on the same bus
     #[command(after_help = "Examples:
   nexus run orchestrator --bus redis://127.0.0.1:6379
-  nexus run provider-router tool-executor --bus nats://127.0.0.1:4222")]
+  nexus run provider-router tool-executor --bus nats://127.0.0.1:4222
+  nexus run inference-worker --set inference-worker.models.small.path=/models/qwen3-0.6b")]
     Run(RunArgs),
     /// Asks one question; the answer goes to standard output, all else to standard error
     #[command(after_help = "Examples:

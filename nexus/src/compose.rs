@@ -3,6 +3,7 @@
 use nexus_service_kit::{ConfigError, ConfigSource, Service};
 use nexus_store::{Ledger, Schema};
 
+use crate::apart::APART;
 use crate::exit::Failure;
 use crate::near::nearest;
 
@@ -84,8 +85,9 @@ pub fn all(source: &ConfigSource) -> Result<Vec<Box<dyn Service>>, ConfigError> 
 pub fn chosen(source: &ConfigSource, wanted: &[String]) -> Result<Vec<Box<dyn Service>>, Failure> {
     for name in wanted {
         if !names().any(|known| known == name) {
+            let apart = APART.iter().map(|apart| apart.name);
             return Err(Failure::usage(format!("no service is called `{name}`"))
-                .todo(nearest(name, names())));
+                .todo(nearest(name, names().chain(apart))));
         }
     }
     SERVICES

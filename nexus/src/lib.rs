@@ -1,5 +1,6 @@
 //! Nexus in one binary: every service in one process, and the command line around them.
 
+pub mod apart;
 pub mod approvals;
 pub mod ask;
 pub mod channels;

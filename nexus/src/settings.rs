@@ -1,6 +1,6 @@
 //! The configuration as one command sees it: file, environment, flags.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nexus_bus::{BusConfig, BusUrl};
 use nexus_service_kit::{ConfigError, ConfigSource, NodeConfig, config};
@@ -15,6 +15,10 @@ pub struct Settings {
     pub source: ConfigSource,
     /// The node's part of them.
     pub node: NodeConfig,
+    /// The file they were read from, if there is one.
+    pub file: Option<PathBuf>,
+    /// What the command line said above it.
+    pub overrides: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -40,7 +44,12 @@ impl Settings {
         let source = ConfigSource::load(file, overrides)?;
         source.check_sections(&[])?;
         let node = NodeConfig::from_source(&source)?;
-        Ok(Self { source, node })
+        Ok(Self {
+            source,
+            node,
+            file: file.map(Path::to_path_buf),
+            overrides: overrides.to_vec(),
+        })
     }
 
     /// Where a node of this configuration answers.

@@ -9,6 +9,7 @@ use nexus_provider_router::ProviderStatus;
 use nexus_service_kit::telemetry::{install_logs, install_tls};
 use nexus_service_kit::{NodeConfig, NodeError, RunningNode, Service, TableView};
 
+use crate::apart::{self, APART};
 use crate::cli::RunArgs;
 use crate::compose;
 use crate::exit::Failure;
@@ -36,7 +37,13 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<ExitCode, Failure> {
         for entry in compose::SERVICES {
             anstream::println!("{:<18}{}", entry.name, entry.about);
         }
+        for apart in APART {
+            anstream::println!("{:<18}{}", apart.name, apart.about);
+        }
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(apart) = apart::chosen(&args.services)? {
+        return Err(apart.become_it(settings));
     }
     let services = compose::chosen(&settings.source, &args.services)?;
     run_until_signal(settings, services, Scope::Part)

@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod failure;
 pub mod gemini;
 pub mod http;
+pub mod local;
 pub mod openai;
 pub mod wire;
 
@@ -35,6 +36,7 @@ pub const TYPES: &[ProviderType] = &[
     openai::OLLAMA,
     anthropic::TYPE,
     gemini::TYPE,
+    local::TYPE,
 ];
 
 /// A kind of provider, as `type` names it in `providers.yaml`.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nexus_bus::Expect;
+use nexus_contracts::live::Cancelled;
 use nexus_contracts::{channels, tables};
 use nexus_service_kit::{
     ConfigSource, ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_batches,
@@ -121,6 +123,28 @@ async fn prune(deps: Deps, ledger: Ledger) {
         }
         if let Err(error) = ledger.prune(deps.clock.now()).await {
             tracing::warn!(%error, "old results could not be dropped; later again");
+        }
+        forget_cancelled(&deps).await;
+    }
+}
+
+/// Drops the cancellations of runs that are over. Those of calls of a local model have nobody else who
+/// would.
+async fn forget_cancelled(deps: &Deps) {
+    let Ok(entries) = deps.bus.table_list(tables::RUNS_CANCELLED).await else {
+        return;
+    };
+    let now = deps.clock.now();
+    for entry in entries {
+        let until = serde_json::from_slice::<Cancelled>(&entry.value).map(|one| one.until);
+        if until.is_ok_and(|until| until < now) {
+            let (key, expect) = (&entry.key, Expect::Version(entry.version));
+            // Somebody else was quicker, or the next time does it.
+            drop(
+                deps.bus
+                    .table_delete(tables::RUNS_CANCELLED, key, expect)
+                    .await,
+            );
         }
     }
 }

@@ -31,6 +31,7 @@ pub const SERVICE_SECTIONS: &[&str] = &[
     "tool-executor",
     "recorder",
     "entry-api",
+    "inference-worker",
 ];
 
 /// Every layer that was given, ready to be read section by section.

@@ -5,5 +5,6 @@ mod cancel;
 mod chains;
 mod keeper;
 mod ledger;
+mod local;
 mod reload;
 mod world;
