@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use nexus_contracts::derive_id;
+
 use super::dialect::{Call, Dialect, Reader};
 use super::{ChatRequest, Provider, ProviderFailure, ProviderType, Setup, http, wire};
 use crate::assembler::Assembler;
@@ -42,24 +44,44 @@ pub const OLLAMA: ProviderType = ProviderType {
 struct OpenAi {
     /// What the server calls the limit of the answer's tokens.
     limit_field: &'static str,
+    prompts: Prompts,
+}
+
+/// How a server finds the beginning of a prompt that it has seen before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prompts {
+    /// Better when it is told which conversation it is.
+    ByKey,
+    /// By itself; strict servers refuse a field they do not know.
+    ByThemselves,
 }
 
 fn build(setup: &Setup<'_>) -> Result<Arc<dyn Provider>, ProviderFailure> {
     let address = setup.settings.address().unwrap_or_default();
     // OpenAI itself refuses `max_tokens` for its newer models; others know nothing else.
-    let limit_field = if address.starts_with(OPENAI) {
-        "max_completion_tokens"
+    let (limit_field, prompts) = if address.starts_with(OPENAI) {
+        ("max_completion_tokens", Prompts::ByKey)
     } else {
-        "max_tokens"
+        ("max_tokens", Prompts::ByThemselves)
     };
-    http::build(setup, OpenAi { limit_field })
+    let dialect = OpenAi {
+        limit_field,
+        prompts,
+    };
+    http::build(setup, dialect)
 }
 
 impl Dialect for OpenAi {
     fn call(&self, request: &ChatRequest) -> Result<Call, String> {
+        let mut body = wire::body(request, self.limit_field);
+        if let Some(key) = cache_key(request).filter(|_| self.prompts == Prompts::ByKey)
+            && let Some(fields) = body.as_object_mut()
+        {
+            fields.entry("prompt_cache_key").or_insert(key.into());
+        }
         Ok(Call {
             path: "chat/completions".to_owned(),
-            body: wire::body(request, self.limit_field),
+            body,
         })
     }
 
@@ -73,5 +95,62 @@ impl Dialect for OpenAi {
 
     fn probe_path(&self) -> &'static str {
         "models"
+    }
+}
+
+/// The same for all of a conversation and for nobody else; says nothing of whose it is.
+fn cache_key(request: &ChatRequest) -> Option<String> {
+    let metadata = &request.origin.metadata;
+    let (org, conversation) = (metadata.org_id?, metadata.conversation_id?);
+    let parts = [
+        b"prompt cache".as_slice(),
+        org.0.as_bytes(),
+        conversation.0.as_bytes(),
+    ];
+    Some(derive_id(parts).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use nexus_contracts::events::ModelParameters;
+    use nexus_contracts::{ConversationId, Metadata, OrgId};
+    use uuid::Uuid;
+
+    use super::{ChatRequest, Dialect, OpenAi, Prompts};
+    use crate::provider::Origin;
+
+    fn key_of(prompts: Prompts, conversation: u128, org: u128) -> Option<String> {
+        let dialect = OpenAi {
+            limit_field: "max_tokens",
+            prompts,
+        };
+        let metadata = Metadata {
+            org_id: Some(OrgId(Uuid::from_u128(org))),
+            conversation_id: Some(ConversationId(Uuid::from_u128(conversation))),
+            ..Metadata::default()
+        };
+        let request = ChatRequest {
+            id: "c".to_owned(),
+            model: "m".to_owned(),
+            messages: Vec::new(),
+            tools: Vec::new(),
+            parameters: ModelParameters::default(),
+            origin: Origin {
+                metadata,
+                ..Origin::default()
+            },
+        };
+        let body = dialect.call(&request).unwrap().body;
+        body.get("prompt_cache_key")?.as_str().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_conversation_has_a_key_of_its_own_where_the_server_knows_the_field() {
+        let key = key_of(Prompts::ByKey, 1, 1).unwrap();
+        assert_eq!(key_of(Prompts::ByKey, 1, 1).unwrap(), key);
+        assert_ne!(key_of(Prompts::ByKey, 2, 1).unwrap(), key);
+        assert_ne!(key_of(Prompts::ByKey, 1, 2).unwrap(), key);
+        assert!(!key.contains(&Uuid::from_u128(1).to_string()));
+        assert_eq!(key_of(Prompts::ByThemselves, 1, 1), None);
     }
 }
