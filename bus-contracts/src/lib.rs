@@ -88,6 +88,8 @@ pub mod tables {
     pub const PROVIDERS_HEALTH: &str = "providers.health";
     /// What is left of the limits of providers: key is the provider's name.
     pub const PROVIDERS_LIMITS: &str = "providers.limits";
+    /// Questions that wait for a person: key is `<org>/<command id>`. The provider router owns it.
+    pub const INBOX: &str = "inbox";
     /// Which tools exist: key is the tool's name, value [`crate::chat::ToolSpec`].
     pub const TOOLS: &str = "control.tools";
 }

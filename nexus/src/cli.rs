@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod conversations;
+pub mod inbox;
 pub mod providers;
 pub mod route;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use approvals::ApprovalsArgs;
 use conversations::ConversationsArgs;
+use inbox::InboxArgs;
 use providers::ProvidersArgs;
 use route::RouteArgs;
 
@@ -101,6 +103,8 @@ Examples:
     Conversations(ConversationsArgs),
     /// Lists tool calls that wait for a person, and decides about them
     Approvals(ApprovalsArgs),
+    /// Lists questions that wait for a person's answer, and answers or declines them
+    Inbox(InboxArgs),
     /// Shows messages as they pass, on all channels
     #[command(after_help = "Reads beside whoever works; takes nothing away.
 

@@ -3,6 +3,7 @@
 pub mod approvals;
 pub mod conversations;
 pub mod events;
+pub mod inbox;
 
 use std::time::Duration;
 

@@ -122,6 +122,8 @@ fn recorder(source: &ConfigSource) -> Result<Box<dyn Service>, ConfigError> {
 
 fn entry_api(source: &ConfigSource) -> Result<Box<dyn Service>, ConfigError> {
     use nexus_entry_api::{DEFAULT_CONFIG, EntryApi, NAME};
-    let service = EntryApi::new(source.section(NAME, DEFAULT_CONFIG)?);
-    Ok(Box::new(service.describing(nexus_recorder::openapi())))
+    let service = EntryApi::new(source.section(NAME, DEFAULT_CONFIG)?)
+        .describing(nexus_recorder::openapi())
+        .describing(nexus_provider_router::openapi());
+    Ok(Box::new(service))
 }

@@ -12,6 +12,7 @@ pub mod conversations;
 pub mod deciding;
 pub mod doctor;
 pub mod exit;
+pub mod inbox;
 pub mod locate;
 pub mod near;
 pub mod openapi;
@@ -77,6 +78,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             block_on(conversations::conversations(&args, &settings()?, out))
         }
         Command::Approvals(args) => block_on(approvals::approvals(&args, &settings()?, out)),
+        Command::Inbox(args) => block_on(inbox::inbox(&args, &settings()?, out)),
         Command::Tail(args) => block_on(tail::tail(&args, &settings()?, out)),
         Command::Trace(args) => block_on(trace::trace(&args, &settings()?, out)),
         Command::Workers(args) => block_on(workers::workers(&args, &settings()?, out)),

@@ -11,5 +11,6 @@ use crate::exit::Failure;
 pub fn document() -> Result<Value, Failure> {
     let mut document = nexus_entry_api::openapi();
     document.merge(nexus_recorder::openapi());
+    document.merge(nexus_provider_router::openapi());
     serde_json::to_value(&document).map_err(Failure::failed)
 }

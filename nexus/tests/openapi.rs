@@ -16,6 +16,8 @@ fn the_committed_description_is_up_to_date() -> anyhow::Result<()> {
         "/v1/messages",
         "/v1/messages/{correlation_id}/events",
         "/v1/conversations",
+        "/v1/inbox",
+        "/v1/inbox/{id}/answer",
     ] {
         assert!(
             current["paths"][path].is_object(),

@@ -251,14 +251,20 @@ impl<'a> Asking<'a, '_> {
         }
     }
 
-    /// Who could be asked beside this one.
+    /// Who could be asked beside this one. A person is not asked for what may not be needed, and is
+    /// given the time to think.
     fn beside(&self, candidate: &Candidate) -> Option<&'a Candidate> {
+        if candidate.configured.kind.is_person() {
+            return None;
+        }
         let mut later = self
             .left
             .iter()
             .skip_while(|one| !std::ptr::eq(**one, candidate))
             .skip(1);
-        later.find(|one| self.means.health.is_well(one)).copied()
+        later
+            .find(|one| !one.configured.kind.is_person() && self.means.health.is_well(one))
+            .copied()
     }
 
     fn note(&mut self, by: &'a Candidate, failure: ProviderFailure) {

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use nexus_bus::{Bus, Outgoing};
 use nexus_contracts::chat::ChatMessage;
 use nexus_contracts::live::Cancelled;
-use nexus_contracts::{Extra, Timestamp};
+use nexus_contracts::{Extra, MessageId, OrgId, Timestamp};
 use nexus_service_kit::{
     Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView, crash_point,
 };
 use nexus_store::{Claim, Claimed, Completion, EffectClass, Ledger, StoreError};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::call::{Means, Question, ask};
 use crate::command::{Command, Reply};
@@ -24,7 +24,9 @@ use crate::health::Health;
 use crate::limits::shared::SharedLimits;
 use crate::live::{Live, Telling, Texts};
 use crate::plan::{self, Need, Plan, Size};
-use crate::provider::{ChatRequest, FailureClass, ProviderFailure};
+use crate::provider::human::entry::key;
+use crate::provider::human::table::{self, Left};
+use crate::provider::{ChatRequest, FailureClass, ProviderFailure, ProviderType};
 use crate::registry::Registry;
 use crate::reload::Current;
 use crate::reply::{self, Done, Ended};
@@ -40,6 +42,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Shortest wait for a claim somebody else holds.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+
+/// How long a question to a person is tried to be removed: what is left is over at its deadline.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// Carries out `inference.requested`.
 pub struct Router {
@@ -76,9 +81,19 @@ impl Handler for Router {
                     (false, true) => Telling::Again,
                     (false, false) => Telling::First,
                 };
-                self.carry_out(&message, command, epoch, telling).await
+                let (org, id) = (command.org, command.id.clone());
+                let outcome = self.carry_out(&message, command, epoch, telling).await;
+                // Whoever tried before may have asked a person, and this time somebody else answered.
+                if again && outcome.is_ok() {
+                    self.leave(org, &id, Left::WhatWasSaid).await;
+                }
+                outcome
             }
-            Ok(Claimed::Done { result }) => repeat(&result),
+            Ok(Claimed::Done { result }) => {
+                let Command { org, id, .. } = &command;
+                self.leave(*org, id, Left::WhatWasSaid).await;
+                repeat(&result)
+            }
             Ok(Claimed::Busy { until }) => {
                 let left = u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0);
                 let wait = Duration::from_millis(left).max(SHORTEST_WAIT);
@@ -88,7 +103,10 @@ impl Handler for Router {
                 ))
             }
             // The conversation is gone, and nobody waits for an answer.
-            Ok(Claimed::Erased) => Ok(Vec::new()),
+            Ok(Claimed::Erased) => {
+                self.leave(command.org, &command.id, Left::Nothing).await;
+                Ok(Vec::new())
+            }
             // Only effects that may happen at most once become unknown.
             Ok(Claimed::Unknown) => Err(Failure::reject("the ledger has lost this command")),
             Err(error) => Err(Failure::wait(STORE_PAUSE, error.to_string())),
@@ -193,6 +211,11 @@ impl Router {
             live.finish(&rest),
             self.settle(message, &command, epoch, (done, used()))
         );
+        let mut asked = took.iter().map(|attempt| attempt.candidate.configured.kind);
+        if outcome.is_ok() && asked.any(ProviderType::is_person) {
+            let Command { org, id, .. } = &command;
+            self.leave(*org, id, Left::WhatWasSaid).await;
+        }
         outcome
     }
 
@@ -327,6 +350,19 @@ impl Router {
         let stored = self.ledger.complete(org, id, epoch, result, now).await;
         crash_point!("provider-router.stored", fail => return nexus_service_kit::crash::no_store());
         stored
+    }
+
+    /// Nobody waits for a person any more. Only now, when the result is stored: what a person has said
+    /// must not be lost with the process that heard it.
+    async fn leave(&self, org: OrgId, id: &MessageId, left: Left) {
+        if !self.providers.get().all().any(|one| one.kind.is_person()) {
+            return;
+        }
+        let key = key(org, id.as_str());
+        let settled = timeout(LEAVE, table::settle(&self.bus, &key, left));
+        if !matches!(settled.await, Ok(Ok(()))) {
+            tracing::debug!(%id, "a question to a person is left in the inbox until its deadline");
+        }
     }
 
     async fn release(&self, command: &Command, epoch: u64) {

@@ -1,12 +1,14 @@
-//! What becomes of conversations, from the channel `conversations`: the results of a deleted one
-//! are erased from the ledger, and every event is confirmed once that is committed.
+//! What becomes of conversations, from the channel `conversations`.
+//!
+//! The results of a deleted one are erased from the ledger, its questions to people from the inbox,
+//! and every event is confirmed once that is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use nexus_bus::Outgoing;
+use nexus_bus::{Bus, Outgoing};
 use nexus_contracts::events::{ConversationDeleted, Event, ReceiptRecorded};
 use nexus_contracts::{
     ContractError, Envelope, Extra, MessageId, Metadata, OrgId, Timestamp, channels, derive_id,
@@ -15,14 +17,17 @@ use nexus_service_kit::{BatchHandler, Clock, Failure, Message, Outcome, outgoing
 use nexus_store::Ledger;
 
 use crate::NAME;
+use crate::provider::human::table;
 
-/// How long an event waits when the database cannot be asked.
+/// How long an event waits when the database or the bus cannot be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps nothing of a conversation longer than its owner does.
 pub struct Keeper {
     /// Where results are kept.
     pub ledger: Ledger,
+    /// Where questions wait for people.
+    pub bus: Bus,
     /// Dates the receipts.
     pub clock: Clock,
 }
@@ -66,6 +71,11 @@ impl Keeper {
             let about = deleted.conversation_id.to_string();
             let erased = self.ledger.erase(org, &about).await.map_err(|error| {
                 Failure::wait(STORE_PAUSE, format!("results cannot be erased: {error}"))
+            })?;
+            // Behind the ledger: a call that asks a person after this has lost its claim.
+            let emptied = table::erase(&self.bus, org, deleted.conversation_id).await;
+            emptied.map_err(|error| {
+                Failure::wait(STORE_PAUSE, format!("questions cannot be erased: {error}"))
             })?;
             tracing::info!(%org, conversation = about, erased, "a conversation was erased");
         }

@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod failure;
 pub mod gemini;
 pub mod http;
+pub mod human;
 pub mod local;
 pub mod openai;
 pub mod wire;
@@ -37,6 +38,7 @@ pub const TYPES: &[ProviderType] = &[
     anthropic::TYPE,
     gemini::TYPE,
     local::TYPE,
+    human::TYPE,
 ];
 
 /// A kind of provider, as `type` names it in `providers.yaml`.
@@ -56,6 +58,14 @@ pub struct ProviderType {
     pub api_key_env: Option<&'static str>,
     /// Makes one. Reaches no network.
     pub build: fn(&Setup<'_>) -> Result<Arc<dyn Provider>, ProviderFailure>,
+}
+
+impl ProviderType {
+    /// Whether a person answers: slowly, one at a time, and without tokens.
+    #[must_use]
+    pub fn is_person(&self) -> bool {
+        self.name == human::TYPE.name
+    }
 }
 
 /// What a provider is made from.

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::handler::Router;
 use crate::health::{self, Health};
+use crate::inbox;
 use crate::keeper::Keeper;
 use crate::limits::shared::SharedLimits;
 use crate::provider::Reach;
@@ -72,8 +73,10 @@ impl Service for ProviderRouter {
             .spawn("prune", prune(deps.clone(), ledger.clone()));
         let keeper = Keeper {
             ledger: ledger.clone(),
+            bus: deps.bus.clone(),
             clock: deps.clock.clone(),
         };
+        deps.tasks.spawn("inbox", inbox::keep(deps.clone()));
         let spec = ConsumerSpec {
             lease: config.lease,
             ..ConsumerSpec::new(channels::CONVERSATIONS, NAME)
@@ -106,7 +109,7 @@ impl Service for ProviderRouter {
         };
         consume_each(deps, spec, Arc::new(router));
         Ok(Started {
-            routes: None,
+            routes: Some(inbox::router(inbox::Api::of(deps).await)),
             consumes: [channels::INFERENCE_REQUEST, channels::CONVERSATIONS]
                 .map(str::to_owned)
                 .to_vec(),

@@ -132,7 +132,11 @@ impl Tally {
 
 impl Attempt {
     /// What was said of an answer that did not come to its end, or whose provider keeps no count.
+    /// People have no tokens.
     fn estimate(&mut self) {
+        if self.candidate.configured.kind.is_person() {
+            return;
+        }
         let unsaid = self.usage.tokens() == 0;
         // A call that was refused before it began took nothing.
         let begun = self.text_bytes > 0 || !matches!(self.end, End::Failed(_));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use nexus_bus::{EntryId, Outgoing, ReadFrom};
+use nexus_bus::{Bus, BusConfig, BusUrl, EntryId, Outgoing, ReadFrom};
 use nexus_contracts::events::{ConversationDeleted, ConversationRenamed, Event, ReceiptRecorded};
 use nexus_contracts::{
     ConversationId, Envelope, Extra, FieldsContext, MessageId, Metadata, OrgId, Timestamp, channels,
@@ -84,6 +84,7 @@ on_every_database! {
     async fn each_organisation_gets_one_receipt_for_a_batch(database: Database) -> Result<()> {
         let store = Store::open(&database.url.parse()?, NAME, Ledger::MIGRATIONS).await?;
         let clock = Clock::system();
+        let folder = tempfile::tempdir()?;
         let [one, other] = [(); 2].map(|()| OrgId(clock.new_id()));
         let conversation_id = ConversationId(clock.new_id());
         let renamed = ConversationRenamed {
@@ -104,7 +105,10 @@ on_every_database! {
             unknown,
             event_of("gone", one, &gone)?,
         ];
-        let keeper = Keeper { ledger: Ledger::new(store), clock };
+        let path = folder.path().join("bus.db");
+        let url = BusUrl::Embedded { path, read_only: false };
+        let bus = Bus::connect(&BusConfig::new(url, folder.path().join("blobs"))).await?;
+        let keeper = Keeper { ledger: Ledger::new(store), bus, clock };
         let batch: Vec<Message> = batch.into_iter().map(message).collect();
         let outcomes = keeper.handle(batch.clone()).await;
         assert!(outcomes.get(1).is_some_and(Result::is_err), "whose is it?");

@@ -116,7 +116,7 @@ on_every_database! {
 }
 
 /// Waits until every command is done with.
-async fn all_settled(world: &World) -> Result<()> {
+pub(crate) async fn all_settled(world: &World) -> Result<()> {
     wait_until(PATIENCE, "every command to be settled", async || {
         let bus = &world.deps.bus;
         let backlog = bus.backlog(channels::INFERENCE_REQUEST, NAME).await?;

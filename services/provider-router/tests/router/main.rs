@@ -3,6 +3,7 @@
 mod answers;
 mod cancel;
 mod chains;
+mod inbox;
 mod keeper;
 mod ledger;
 mod local;
