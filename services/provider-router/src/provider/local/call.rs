@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use nexus_bus::LiveItem;
 use nexus_contracts::events::{InferenceRequested, Purpose};
 use nexus_contracts::live::{Cancelled, LiveEvent};
-use nexus_contracts::settings::{Caching, Privacy};
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{Envelope, Extra, MessageId, Metadata, RunId, Timestamp, channels, tables};
 use nexus_service_kit::{RequestError, RequestTiming, put_table, request};
 use tokio::time::timeout;
@@ -142,7 +142,6 @@ fn command(
         quiet: false,
         purpose: Purpose::Answer,
         privacy: Privacy::Open,
-        cache: Caching::Off,
         extra: Extra::new(),
     };
     let id = MessageId::from(reach.clock.new_id());
