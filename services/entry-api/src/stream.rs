@@ -1,8 +1,8 @@
 //! The event stream of one reader: live reports while there are any, the store's word at the end.
 //!
 //! Pulled by the connection; owns no task. What the reader misses on the live stream (it is lossy)
-//! the store makes good: a tool call that waits for a person is shown, and once the run's end is
-//! stored, the stream ends with it, whatever was lost.
+//! the store makes good. A tool call that waits for a person is shown once it is stored, for only
+//! then can it be decided; once the run's end is stored, the stream ends with it, whatever was lost.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -56,6 +56,9 @@ pub struct EventStream {
     stored: VecDeque<LiveEvent>,
     /// Approvals the reader has seen.
     approvals: BTreeSet<String>,
+    /// Approvals of which only the live stream has told: whoever sees one and decides at once must
+    /// find it, so they are held until the store has them.
+    announced: BTreeSet<String>,
     over: bool,
 }
 
@@ -83,6 +86,7 @@ impl EventStream {
             ahead: None,
             stored: VecDeque::new(),
             approvals: BTreeSet::new(),
+            announced: BTreeSet::new(),
             over: false,
         }
     }
@@ -111,6 +115,8 @@ impl EventStream {
                     }
                     if self.ahead.is_some() {
                         self.look_for_end().await;
+                    } else if !self.announced.is_empty() {
+                        self.look_into_store().await;
                     }
                 }
                 News::Live(None) => self.live = None,
@@ -144,6 +150,7 @@ impl EventStream {
         let patience = match (&self.last, &self.live) {
             (Some(_), _) => DRAIN,
             (None, None) => RETRY,
+            (None, Some(_)) if !self.announced.is_empty() => RETRY,
             (None, Some(_)) => self.api.config.recheck,
         };
         let live = async {
@@ -179,7 +186,10 @@ impl EventStream {
         self.seen = sequence;
         let event: LiveEvent = serde_json::from_slice(&data).ok()?;
         self.transcript.apply(&event);
-        if self.was_shown(&event) {
+        if let Some(id) = approval_id(&event) {
+            if !self.approvals.contains(id) {
+                self.announced.insert(id.to_owned());
+            }
             return None;
         }
         if event.is_final() && self.last.is_none() {
@@ -188,15 +198,6 @@ impl EventStream {
         }
         self.over = event.is_final();
         to_event(sequence, &event)
-    }
-
-    /// Whether the reader has seen this already, from the store.
-    fn was_shown(&mut self, event: &LiveEvent) -> bool {
-        let LiveEvent::Approval { request, .. } = event else {
-            return false;
-        };
-        let id = request.get("approval_id").and_then(Value::as_str);
-        id.is_some_and(|id| !self.approvals.insert(id.to_owned()))
     }
 
     async fn look_for_end(&mut self) {
@@ -225,9 +226,12 @@ impl EventStream {
         }
         let now = self.api.deps.clock.now();
         for approval in messages.approvals_of(org, run, now).await? {
-            if let Some(event) = approval_event(&approval, self.transcript.step())
-                && !self.was_shown(&event)
-            {
+            let Some(event) = approval_event(&approval, self.transcript.step()) else {
+                continue;
+            };
+            let id = approval.request.approval_id.as_str();
+            self.announced.remove(id);
+            if self.approvals.insert(id.to_owned()) {
                 self.stored.push_back(event);
             }
         }
@@ -239,6 +243,13 @@ impl Drop for EventStream {
     fn drop(&mut self) {
         self.api.metrics.streams.decrement(1.0);
     }
+}
+
+fn approval_id(event: &LiveEvent) -> Option<&str> {
+    let LiveEvent::Approval { request, .. } = event else {
+        return None;
+    };
+    request.get("approval_id").and_then(Value::as_str)
 }
 
 fn to_event(sequence: u64, event: &LiveEvent) -> Option<Event> {
