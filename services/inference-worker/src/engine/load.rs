@@ -67,12 +67,12 @@ fn text(order: Order) -> Result<TextModelBuilder, Box<dyn std::error::Error + Se
     }
     if device.may_use_gpu() {
         builder = builder.with_device_mapping(mapping(config.context.0, config.max_batch.0));
-        if let Some(paged) = paged(config.context.0)? {
-            builder = builder.with_paged_attn(paged);
-        }
-        return Ok(builder);
+        return Ok(match paged(config.context.0)? {
+            Some(paged) => builder.with_paged_attn(paged),
+            None => builder.with_prefix_cache_n(None),
+        });
     }
-    // On a CPU the cache of prefixes was seen to change later answers.
+    // Where attention is not paged, the cache of prefixes counts a token that the model never saw.
     Ok(builder.with_force_cpu().with_prefix_cache_n(None))
 }
 
@@ -96,10 +96,10 @@ fn gguf(
     }
     if device.may_use_gpu() {
         builder = builder.with_device_mapping(mapping(config.context.0, config.max_batch.0));
-        if let Some(paged) = paged(config.context.0)? {
-            builder = builder.with_paged_attn(paged);
-        }
-        return Ok(builder);
+        return Ok(match paged(config.context.0)? {
+            Some(paged) => builder.with_paged_attn(paged),
+            None => builder.with_prefix_cache_n(None),
+        });
     }
     Ok(builder.with_force_cpu().with_prefix_cache_n(None))
 }
