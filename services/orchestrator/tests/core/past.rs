@@ -87,7 +87,7 @@ fn damage_and_newer_versions_are_named() {
 /// waits for tools, and at rest.
 #[test]
 fn states_of_version_1_read() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoints/v1");
+    let folder = std::path::Path::new("tests/checkpoints/v1");
     let read = |name: &str| {
         let bytes = std::fs::read(folder.join(name)).expect("a fixture");
         decode_state(&bytes).expect(name)
