@@ -30,6 +30,6 @@ up *ARGS:
 bench *ARGS:
     cargo run --release -p nexus-bench -- {{ARGS}}
 
-# Write the committed schemas anew, after a change of the contracts that is meant.
+# Write the committed schemas anew, after a change of the contracts or of providers.yaml that is meant.
 schemas:
-    UPDATE_SCHEMAS=1 cargo nextest run -p nexus-contracts committed_schemas
+    UPDATE_SCHEMAS=1 cargo nextest run -p nexus-contracts -p nexus-provider-router committed_schema

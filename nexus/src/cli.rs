@@ -129,12 +129,15 @@ Examples:
     /// Checks configuration, bus, store, providers and ports; each line is ok or what to do
     Doctor(JsonArgs),
     /// Prints the contracts.
-    #[command(about = "Prints the contracts: JSON Schema of an event, or AsyncAPI of them all")]
+    #[command(
+        about = "Prints the contracts: JSON Schema of an event or of providers.yaml, AsyncAPI, OpenAPI"
+    )]
     #[command(after_help = "Examples:
   nexus schema --list
   nexus schema message.submitted
   nexus schema --asyncapi > asyncapi.json
-  nexus schema --openapi > openapi.json")]
+  nexus schema --openapi > openapi.json
+  nexus schema --providers > providers.schema.json")]
     Schema(SchemaArgs),
 }
 
@@ -260,16 +263,23 @@ pub struct JsonArgs {
 )]
 pub struct SchemaArgs {
     /// An event type such as `message.submitted`; also `metadata` and `live`
-    #[arg(conflicts_with_all = ["asyncapi", "openapi", "list"])]
+    #[arg(conflicts_with_all = ["asyncapi", "openapi", "providers", "list"])]
     pub name: Option<String>,
     /// The whole bus.
-    #[arg(long, help = "The whole bus as AsyncAPI 3", conflicts_with = "openapi")]
+    #[arg(long, help = "The whole bus as AsyncAPI 3", conflicts_with_all = ["openapi", "providers"])]
     pub asyncapi: bool,
     /// The HTTP interface.
-    #[arg(long, help = "The HTTP interface as OpenAPI 3.1")]
+    #[arg(
+        long,
+        help = "The HTTP interface as OpenAPI 3.1",
+        conflicts_with = "providers"
+    )]
     pub openapi: bool,
+    /// What providers.yaml may say, as JSON Schema for editors
+    #[arg(long)]
+    pub providers: bool,
     /// The names there are
-    #[arg(long, conflicts_with_all = ["asyncapi", "openapi"])]
+    #[arg(long, conflicts_with_all = ["asyncapi", "openapi", "providers"])]
     pub list: bool,
 }
 

@@ -20,6 +20,9 @@ pub fn schema(args: &SchemaArgs, out: &mut impl Write) -> Result<(), Failure> {
     if args.openapi {
         return print(out, &crate::openapi::document()?);
     }
+    if args.providers {
+        return print(out, &nexus_provider_router::registry::schema::schema());
+    }
     let schemas = json_schemas();
     let names = || schemas.keys().map(|name| short(name));
     match &args.name {

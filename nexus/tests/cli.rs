@@ -52,6 +52,7 @@ fn every_command_reads_and_shows_help() {
         "nexus doctor",
         "nexus schema message.submitted",
         "nexus schema --asyncapi",
+        "nexus schema --providers",
         "nexus schema --list",
     ] {
         assert!(read(line).is_ok(), "{line}: {:?}", read(line).err());
@@ -90,6 +91,7 @@ fn what_does_not_read_is_refused_with_a_hint() {
         ("nexus ask --on-busy wait hi", "interrupt"),
         ("nexus conversations", "list"),
         ("nexus schema x --asyncapi", "cannot be used with"),
+        ("nexus schema --openapi --providers", "cannot be used with"),
         ("nexus run", "SERVICE"),
     ] {
         let error = read(line).unwrap_err();
@@ -218,6 +220,10 @@ fn the_contracts_are_printed() {
         printed("nexus schema --asyncapi")
             .unwrap()
             .contains("requests.incoming")
+    );
+    assert_eq!(
+        printed("nexus schema --providers").unwrap(),
+        std::fs::read_to_string("../config/providers.schema.json").unwrap()
     );
     let failure = printed("nexus schema mesage.submitted").unwrap_err();
     assert!(

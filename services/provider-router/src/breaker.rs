@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::registry::schema::Span;
 
 /// Parts of the window that are forgotten one by one.
 const SLOTS: u64 = 10;
@@ -15,19 +18,22 @@ const SLOTS: u64 = 10;
 const SOON: Millis = 500;
 
 /// How easily a breaker opens, and for how long: `breaker` of a provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerPolicy {
     /// Fewest failures within the window.
     pub failures: u32,
     /// How long a failure counts.
     #[serde(with = "nexus_service_kit::config::duration")]
+    #[schemars(with = "Span")]
     pub window: Duration,
     /// How long it is left alone; twice as long each time the probe fails.
     #[serde(with = "nexus_service_kit::config::duration")]
+    #[schemars(with = "Span")]
     pub cooldown: Duration,
     /// Never longer than this.
     #[serde(with = "nexus_service_kit::config::duration")]
+    #[schemars(with = "Span")]
     pub max_cooldown: Duration,
 }
 

@@ -35,6 +35,7 @@ mod text;
 use std::fmt;
 
 use nexus_contracts::chat::{ChatMessage, Role, ToolSpec};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use text::Text;
@@ -45,7 +46,9 @@ pub const LOW: f64 = 0.3;
 pub const HIGH: f64 = 0.7;
 
 /// How complex, in the three steps that routes know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Any model will do.

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod models;
 pub mod route;
+pub mod schema;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -191,10 +192,8 @@ impl Registry {
     }
 
     fn routes_to(&self, route: &Route, model: &str) -> bool {
-        route
-            .targets
-            .iter()
-            .any(|target| self.model_of(target) == Some(model))
+        let mut targets = route.targets.iter();
+        targets.any(|target| self.model_of(target) == Some(model))
     }
 
     fn model_of<'a>(&'a self, target: &'a Target) -> Option<&'a str> {

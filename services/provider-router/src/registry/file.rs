@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nexus_contracts::derive_id;
 use nexus_service_kit::config::yaml;
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -15,7 +16,8 @@ use uuid::Uuid;
 
 use super::models::Model;
 use super::nearest;
-use super::route::{Delegates, Route};
+use super::route::{Delegates, DelegatesSchema, Route};
+use super::schema::{Name, Span, Variable};
 use crate::breaker::BreakerPolicy;
 use crate::error::Error;
 use crate::limits::Limits;
@@ -28,7 +30,7 @@ const USUAL_PATH: &str = "config/providers.yaml";
 const BUILT_IN: &str = include_str!("../../../../config/providers.yaml");
 
 /// The whole file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProvidersFile {
     /// Who answers commands that name no provider: a provider or a route; may be left out when there
@@ -36,12 +38,15 @@ pub struct ProvidersFile {
     #[serde(default)]
     default: Option<String>,
     /// The providers, by name.
+    #[schemars(with = "BTreeMap<Name, ProviderSettings>")]
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Several models that can answer, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<Name, Route>")]
     pub routes: BTreeMap<String, Route>,
     /// Who is asked instead of a model that cannot.
     #[serde(default)]
+    #[schemars(with = "DelegatesSchema")]
     pub delegates: Delegates,
     /// What the file says of each provider, as a hash.
     #[serde(skip)]
@@ -49,7 +54,7 @@ pub struct ProvidersFile {
 }
 
 /// One provider. Which keys mean something depends on its type.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
     /// Its kind.
@@ -78,12 +83,14 @@ pub struct ProviderSettings {
     pub breaker: BreakerPolicy,
     /// The proxy to reach it through; may carry a name and password, so it is treated as a secret.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub proxy: Option<SecretString>,
     /// How long it may be silent.
     #[serde(default)]
     pub timeouts: Timeouts,
     /// Headers to send with every request. Their values are treated as secrets.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub headers: BTreeMap<String, SecretString>,
     /// Of the demo model: how long it pauses after every word.
     #[serde(default)]
@@ -91,7 +98,7 @@ pub struct ProviderSettings {
 }
 
 /// Where a provider is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Locality {
     /// What is said to it stays with whoever runs Nexus.
@@ -101,13 +108,13 @@ pub enum Locality {
 }
 
 /// A name, or a list of names.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMore {
     /// One.
-    One(String),
+    One(#[schemars(with = "Variable")] String),
     /// Several.
-    More(Vec<String>),
+    More(#[schemars(with = "Vec<Variable>", length(min = 1))] Vec<String>),
 }
 
 impl OneOrMore {
@@ -122,20 +129,24 @@ impl OneOrMore {
 }
 
 /// How long a provider may be silent.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// Until there is a connection.
     #[serde(with = "nexus_service_kit::config::duration")]
+    #[schemars(with = "Span")]
     pub connect: Duration,
     /// Until the answer begins.
     #[serde(with = "nexus_service_kit::config::duration")]
+    #[schemars(with = "Span")]
     pub first_byte: Duration,
     /// Between two pieces of it; keepalives count.
     #[serde(with = "nexus_service_kit::config::duration")]
+    #[schemars(with = "Span")]
     pub idle: Duration,
     /// Until it is whole.
     #[serde(with = "nexus_service_kit::config::duration")]
+    #[schemars(with = "Span")]
     pub total: Duration,
 }
 

@@ -5,8 +5,11 @@
 use std::fmt;
 
 use nexus_contracts::chat::Usage;
+use schemars::JsonSchema;
 use serde::de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::schema::Dollars;
 
 /// A million, of tokens and of parts of a dollar.
 const MILLION: u64 = 1_000_000;
@@ -37,14 +40,17 @@ pub struct Model {
 }
 
 /// What a million tokens cost, in millionths of a US dollar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(description = "What a million tokens cost, in US dollars.")]
 pub struct Price {
     /// Of the prompt. In the file: US dollars.
     #[serde(deserialize_with = "dollars", serialize_with = "as_dollars")]
+    #[schemars(with = "Dollars")]
     pub input: u64,
     /// Of the answer.
     #[serde(default, deserialize_with = "dollars", serialize_with = "as_dollars")]
+    #[schemars(with = "Dollars")]
     pub output: u64,
     /// Of those of the prompt that were kept from an earlier one; as the others when absent.
     #[serde(default, deserialize_with = "some_dollars")]
@@ -52,6 +58,7 @@ pub struct Price {
         serialize_with = "as_some_dollars",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Dollars")]
     pub cached_input: Option<u64>,
 }
 
@@ -113,21 +120,31 @@ fn micros(text: &str) -> Option<u64> {
     whole.checked_mul(MILLION)?.checked_add(parts)
 }
 
-/// [`Model`] as an object.
-#[derive(Deserialize)]
+/// A [`Model`] as an object. Editors show what is said of its fields.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Described {
+#[schemars(description = "What is known of a model.")]
+pub(super) struct Described {
+    /// Its name, as the provider knows it.
+    #[schemars(regex(pattern = r"\S"))]
     name: String,
+    /// Most tokens of prompt and answer together.
     #[serde(default)]
     context: Option<u64>,
+    /// Whether it can ask for tools.
     #[serde(default)]
     tools: Option<bool>,
+    /// Whether it sees pictures.
     #[serde(default)]
     vision: Option<bool>,
+    /// Whether it can be held to a JSON Schema.
     #[serde(default)]
     schema: Option<bool>,
+    /// How good its answers are, 0 to 100, by whatever measure its owner trusts.
     #[serde(default)]
+    #[schemars(range(max = 100))]
     quality: Option<u8>,
+    /// What it costs, in US dollars per million tokens.
     #[serde(default)]
     price: Option<Price>,
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use nexus_contracts::OrgId;
 use nexus_contracts::events::Purpose;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::{Span, Word};
 use crate::complexity::Level;
 
 /// Some models, of which the first that can answers.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// In which order they are asked.
@@ -20,6 +22,7 @@ pub struct Route {
     /// When the first is silent for this long, the next is asked beside it, and who speaks first is
     /// heard. Costs twice; off when absent.
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Span")]
     pub hedge_after: Option<Duration>,
     /// What to do when an answer breaks off after people have heard a part of it.
     #[serde(default)]
@@ -33,7 +36,7 @@ fn some_duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Dur
 }
 
 /// In which order the models of a route are asked. What is not known of a model puts it last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// As they are listed.
@@ -48,7 +51,7 @@ pub enum Strategy {
 }
 
 /// What becomes of an answer that breaks off after a part of it was heard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnInterruption {
     /// The next model goes on where it broke off, and the answer says where and who.
@@ -59,7 +62,7 @@ pub enum OnInterruption {
 }
 
 /// A model of a route.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// The provider.
@@ -69,9 +72,11 @@ pub struct Target {
     pub model: Option<String>,
     /// Which share it has of what those with a weight get: its weight out of the sum of theirs.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub weight: Option<u32>,
     /// The percentage of conversations that ask it first; the others never do.
     #[serde(default)]
+    #[schemars(range(max = 100))]
     pub canary: Option<u8>,
     /// What it is there for; everything when absent.
     #[serde(default)]
@@ -79,7 +84,7 @@ pub struct Target {
 }
 
 /// What a target is there for. All that is said must hold.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct When {
     /// Questions of one of these levels.
@@ -99,7 +104,9 @@ pub struct When {
 }
 
 /// What a model may lack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
     /// Seeing pictures.
@@ -125,3 +132,6 @@ impl fmt::Display for Capability {
 
 /// Who is asked instead of a model that cannot: by what it lacks, the name of a provider or route.
 pub type Delegates = BTreeMap<Capability, String>;
+
+/// [`Delegates`] as an editor is told of them.
+pub(super) type DelegatesSchema = BTreeMap<Word<Capability>, String>;
