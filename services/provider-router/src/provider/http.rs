@@ -1,13 +1,14 @@
 //! A provider behind HTTP: one attempt, streaming, in whatever [`Dialect`] its kind speaks.
 
 mod keys;
+mod secrets;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Proxy, RequestBuilder, Response, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 use super::dialect::Dialect;
@@ -17,6 +18,7 @@ use crate::registry::file::Timeouts;
 use crate::retry;
 
 use keys::{Key, Keys};
+use secrets::Secrets;
 
 /// Most bytes read of an error's body.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -30,8 +32,8 @@ struct OverHttp {
     client: Client,
     base: Url,
     keys: Keys,
-    /// What must never be shown: the key, and every word of the values of all headers.
-    secrets: Vec<SecretString>,
+    /// What must never be shown: the keys, the values of all headers, the login of the proxy.
+    secrets: Secrets,
     timeouts: Timeouts,
 }
 
@@ -85,18 +87,17 @@ fn wrong(what: impl Into<String>) -> ProviderFailure {
 fn headers(
     setup: &Setup<'_>,
     dialect: &impl Dialect,
-) -> Result<(HeaderMap, Vec<SecretString>), ProviderFailure> {
+) -> Result<(HeaderMap, Secrets), ProviderFailure> {
     let mut headers = HeaderMap::new();
     for (name, value) in dialect.headers() {
         headers.insert(*name, HeaderValue::from_static(value));
     }
-    let mut secrets = Vec::new();
+    let mut secrets = Secrets::default();
     for (name, value) in &setup.settings.headers {
         let header = HeaderName::from_bytes(name.as_bytes())
             .map_err(|error| wrong(format!("`headers`: `{name}`: {error}")))?;
         let value = value.expose_secret();
-        // Word by word: an upstream may quote the key of `Bearer <key>` alone.
-        secrets.extend(value.split_whitespace().map(SecretString::from));
+        secrets.add_header(value);
         let value = secret_header(value)
             .ok_or_else(|| wrong(format!("`headers`: the value of `{name}` cannot be sent")))?;
         headers.insert(header, value);
@@ -108,7 +109,7 @@ fn headers(
 fn keys(
     setup: &Setup<'_>,
     dialect: &impl Dialect,
-    secrets: &mut Vec<SecretString>,
+    secrets: &mut Secrets,
 ) -> Result<Keys, ProviderFailure> {
     let mut keys = Vec::new();
     for key in &setup.api_keys {
@@ -117,16 +118,14 @@ fn keys(
         let value = secret_header(&value)
             .ok_or_else(|| wrong("the API key has characters no header can carry"))?;
         keys.push((HeaderName::from_static(name), value));
-        secrets.push(key.into());
+        secrets.add(key);
     }
     Ok(Keys::new(keys))
 }
 
 /// The proxy at this address; a name and password in it are secrets.
-fn proxy(address: &str, secrets: &mut Vec<SecretString>) -> Result<Proxy, ProviderFailure> {
-    if let Ok(url) = Url::parse(address) {
-        secrets.extend(url.password().map(SecretString::from));
-    }
+fn proxy(address: &str, secrets: &mut Secrets) -> Result<Proxy, ProviderFailure> {
+    secrets.add_login(address);
     // The library's words would repeat the address.
     Proxy::all(address)
         .map_err(|_it_repeats_it| wrong("`proxy` is no address such as http://proxy:3128"))
@@ -226,9 +225,14 @@ impl OverHttp {
         while body.len() < MAX_ERROR_BYTES {
             match timeout(self.timeouts.idle, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => body.extend_from_slice(&bytes),
+                Ok(Ok(None)) => return String::from_utf8_lossy(&body).into_owned(),
                 _ => break,
             }
         }
+        // Its last word may be the first half of a key, which nobody would recognise.
+        let ends_word = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>".contains(byte);
+        let whole_words = body.iter().rposition(ends_word).map_or(0, |at| at + 1);
+        body.truncate(whole_words);
         String::from_utf8_lossy(&body).into_owned()
     }
 
@@ -285,15 +289,6 @@ impl OverHttp {
         read_out(response);
         Ok(answer)
     }
-
-    fn fit_to_show(&self, failure: ProviderFailure) -> ProviderFailure {
-        let secrets: Vec<&str> = self
-            .secrets
-            .iter()
-            .map(ExposeSecret::expose_secret)
-            .collect();
-        failure.fit_to_show(&secrets)
-    }
 }
 
 /// Reads what comes behind an answer, which nobody waits for: a connection whose body was not read to
@@ -337,7 +332,7 @@ impl Provider for OverHttp {
         let total = self.timeouts.total;
         let answer = timeout(total, self.exchange(request, sink)).await;
         let answer = answer.unwrap_or_else(|_elapsed| Err(self.silent("whole answer", total)));
-        answer.map_err(|failure| self.fit_to_show(failure))
+        answer.map_err(|failure| self.secrets.taken_out_of(failure))
     }
 
     async fn probe(&self) -> Result<String, ProviderFailure> {
@@ -351,7 +346,7 @@ impl Provider for OverHttp {
             Err(failure) if failure.class == FailureClass::UnknownModel => {
                 Ok("reachable; it does not list its models, so the key was not tried".to_owned())
             }
-            Err(failure) => Err(self.fit_to_show(failure)),
+            Err(failure) => Err(self.secrets.taken_out_of(failure)),
         }
     }
 }

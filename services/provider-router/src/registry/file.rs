@@ -272,7 +272,7 @@ impl ProvidersFile {
     /// # Errors
     /// [`Error::Config`] with line and nearest known key.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
-        let mut file: Self = yaml::parse(text, name)?;
+        let mut file: Self = yaml::parse(text, name).map_err(check::without_value)?;
         let document = yaml::Document::parse(text, name)?;
         check::check(&file, &document)?;
         let said = document.value().get("providers").and_then(Value::as_object);

@@ -146,6 +146,30 @@ fn a_key_in_the_place_of_its_variable_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn a_secret_in_a_wrong_place_is_refused_and_not_repeated() {
+    let it = |rest: &str| format!("providers: {{it: {{type: openai, model: m, {rest}}}}}");
+    for (text, wanted) in [
+        (
+            "providers: {openai: sk-secret-1}".to_owned(),
+            "string, expected",
+        ),
+        (
+            it("headers: 'authorization: sk-secret-1'"),
+            "string, expected a map",
+        ),
+        (it("headers: {x: 7352046881}"), "integer, expected a string"),
+        (it("proxy: 7352046881"), "integer, expected a string"),
+        (it("limits: 'a, expected sk-secret-1'"), "string, expected"),
+    ] {
+        let error = error(&text);
+        assert!(error.contains(wanted), "{text}: {error}");
+        for secret in ["secret-1", "7352046881"] {
+            assert!(!error.contains(secret), "{text}: {error}");
+        }
+    }
+}
+
+#[test]
 fn where_one_provider_is_wanted_a_route_names_its_own() {
     let text =
         "default: r\nproviders: {demo: {type: demo}}\nroutes: {r: {targets: [{provider: demo}]}}";

@@ -17,6 +17,7 @@ use nexus_service_kit::{
 use nexus_testkit::{wait_for, wait_until};
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::world::{PATIENCE, World, asking, world};
 
@@ -30,6 +31,8 @@ enum Act {
     Fail(&'static str),
     /// Until it is cancelled.
     Hang,
+    /// Until the test has heard what was said.
+    Wait,
 }
 
 /// A worker that does as it is told.
@@ -38,6 +41,7 @@ struct Scripted {
     scripts: Mutex<VecDeque<Vec<Act>>>,
     asked: Mutex<Vec<Envelope>>,
     cancelled: TableView<Cancelled>,
+    heard: Notify,
 }
 
 impl Scripted {
@@ -48,6 +52,7 @@ impl Scripted {
             asked: Mutex::default(),
             cancelled: TableView::watch(&deps, tables::RUNS_CANCELLED).await,
             deps: deps.clone(),
+            heard: Notify::new(),
         });
         let spec = ConsumerSpec::new(channels::INFERENCE_LOCAL, "inference-worker");
         consume_each(&deps, spec, Arc::clone(&scripted));
@@ -127,6 +132,7 @@ impl Handler for Scripted {
                     self.is_cancelled(run).await;
                     return result(command, &failed("cancelled"));
                 }
+                Act::Wait => self.heard.notified().await,
             }
         }
         Err(Failure::reject("nothing is left to do"))
@@ -293,15 +299,22 @@ async fn what_another_worker_says_anew_goes_on_only_where_it_is_the_same() -> Re
         Act::Say("Once upon"),
         Act::Answer("Once upon"),
     ];
-    let other = [Act::Say("Once "), Act::Begin("Twi"), Act::Answer("Twice")];
-    Scripted::start(&world, &[&same, &other]).await?;
+    let other = [
+        Act::Say("Once "),
+        Act::Wait,
+        Act::Begin("Twi"),
+        Act::Answer("Twice"),
+    ];
+    let worker = Scripted::start(&world, &[&same, &other]).await?;
     let (question, run) = asking("c1", "Tell.", Some("local"), |_| {})?;
     let answer = world.ask(&question).await?.completed()?;
     ensure!(answer.message.content == "Once upon", "{answer:?}");
     world.heard(run, "Once upon").await?;
     world.fake.push(nexus_testkit::openai::Script::text("upon"));
-    let (question, _) = asking("c2", "Tell.", Some("chain"), |_| {})?;
+    let (question, run) = asking("c2", "Tell.", Some("chain"), |_| {})?;
     world.publish(&question).await?;
+    world.heard(run, "Once ").await?;
+    worker.heard.notify_one();
     let answer = world.answer(2).await?.1.completed()?;
     ensure!(
         answer.message.content == "Once upon",

@@ -10,6 +10,10 @@ use crate::registry::route::{Route, Target};
 /// What is wrong, with the path of the key.
 type Wrong = (String, String);
 
+/// How `serde` says that a value is of another type, as in ``invalid type: integer `5`, expected a string``.
+const WRONG_TYPE: &str = "invalid type: ";
+const WANTED: &str = ", expected ";
+
 /// Checks what the types do not.
 ///
 /// # Errors
@@ -23,6 +27,23 @@ pub(super) fn check(file: &ProvidersFile, document: &Document) -> Result<(), Con
         Some((path, reason)) => Err(document.invalid(&path, reason)),
         None => Ok(()),
     }
+}
+
+/// The same without what was found: where a section or a text is wanted it may be a key, which somebody put
+/// in the wrong place.
+pub(super) fn without_value(mut error: ConfigError) -> ConfigError {
+    if let ConfigError::Invalid { reason, .. } = &mut error
+        && let Some(rest) = reason.strip_prefix(WRONG_TYPE)
+        && let Some((found, wanted)) = rest.rsplit_once(WANTED)
+    {
+        let kind = found
+            .split(['"', '`'])
+            .next()
+            .unwrap_or_default()
+            .trim_end();
+        *reason = format!("{WRONG_TYPE}{kind}{WANTED}{wanted}");
+    }
+    error
 }
 
 fn providers(file: &ProvidersFile) -> Option<Wrong> {
