@@ -57,8 +57,11 @@ pub async fn models(
     // Routes have no models of their own.
     let providers = all.iter().filter(|provider| provider.kind != ROUTE);
     let models = providers.flat_map(|provider| {
+        // The usual one for vectors may stand in no list.
+        let unlisted = |model: &&String| !provider.models.contains(*model);
+        let vectors = provider.embedding_model.iter().filter(unlisted);
         let of = move |model| (provider, model);
-        provider.models.iter().map(of)
+        provider.models.iter().chain(vectors).map(of)
     });
     if args.json {
         let models: Vec<_> = models
@@ -68,6 +71,7 @@ pub async fn models(
                     "model": model,
                     "usable": provider.usable,
                     "default": provider.default && *model == provider.model,
+                    "default_for_vectors": provider.default && makes_vectors(provider, model),
                     "facts": provider.facts.iter().find(|facts| facts.name == *model),
                 })
             })
@@ -79,6 +83,14 @@ pub async fn models(
         let default = provider.default && *model == provider.model;
         let facts = provider.facts.iter().find(|facts| facts.name == *model);
         let mut notes = facts.map(described).unwrap_or_default();
+        if makes_vectors(provider, model) {
+            let note = if provider.default {
+                "makes vectors by default"
+            } else {
+                "makes vectors"
+            };
+            notes.insert(0, note.to_owned());
+        }
         if default {
             notes.insert(0, "answers by default".to_owned());
         }
@@ -93,6 +105,11 @@ pub async fn models(
     Ok(())
 }
 
+/// Whether a provider turns texts into vectors by this model, unless another is named.
+fn makes_vectors(provider: &ProviderStatus, model: &str) -> bool {
+    provider.embedding_model.as_deref() == Some(model)
+}
+
 /// What the file says of a model, in words.
 fn described(model: &Model) -> Vec<String> {
     let mut notes = Vec::new();
@@ -101,6 +118,7 @@ fn described(model: &Model) -> Vec<String> {
         (model.tools, "tools"),
         (model.vision, "pictures"),
         (model.schema, "JSON Schema"),
+        (model.embeds, "vectors"),
     ] {
         match can {
             Some(true) => notes.push(what.to_owned()),

@@ -9,6 +9,7 @@ use nexus_contracts::{OrgId, tokens};
 use nexus_provider_router::complexity::{Complexity, Estimator, Heuristic, Question};
 use nexus_provider_router::plan::{Need, Nothing, Plan, USUAL_ANSWER, plan};
 use nexus_provider_router::registry::Registry;
+use nexus_provider_router::registry::models::Task;
 use nexus_provider_router::service::registry;
 use nexus_provider_router::{DEFAULT_CONFIG, NAME};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ pub fn route(
     });
     let seed = args.conversation.map(|id| id.to_string());
     let need = Need {
+        task: Task::Chat,
         target: args.provider.as_deref(),
         model: args.model.as_deref(),
         org: args.org.unwrap_or(OrgId(Uuid::nil())),

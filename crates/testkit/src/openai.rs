@@ -2,6 +2,7 @@
 
 mod script;
 mod server;
+mod vectors;
 
 pub use script::{Gate, Script, ToolCall};
 pub use server::{FakeOpenAi, Received};

@@ -46,6 +46,9 @@ pub enum WireError {
     /// More than [`MAX_ANSWER_BYTES`], or more than [`MAX_STREAM_BYTES`] of chunks.
     #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
+    /// Vectors were asked for, and these are none.
+    #[error("the answer has no usable vectors: {0}")]
+    NoVectors(String),
     /// A tool call that does not say which tool.
     #[error("the model asked for a tool without naming it")]
     NamelessCall,

@@ -1,4 +1,4 @@
-//! The one retry loop of the system.
+//! The one retry loop of the system, whatever is [`asked`] for.
 //!
 //! It goes in rounds. In a round everybody of the plan is asked in turn until one answers; who fails
 //! for good is not asked again, and between two rounds there is a pause. So a chain falls over at
@@ -8,6 +8,7 @@
 //! another answer would contradict what was heard. Then somebody goes on where the answer broke off,
 //! and the answer says so, or the call fails. A quiet question has no listeners.
 
+pub mod asked;
 mod race;
 mod resume;
 mod verdict;
@@ -26,6 +27,7 @@ use crate::registry::route::OnInterruption;
 use crate::retry::RetryPolicy;
 use crate::tally::Tally;
 
+use asked::Asked;
 use race::{Entrant, race};
 use resume::Heard;
 
@@ -34,11 +36,11 @@ use resume::Heard;
 const WORTH_WAITING: Duration = Duration::from_secs(1);
 
 /// Whom to ask what, and for how long.
-pub struct Question<'a> {
+pub struct Question<'a, R = ChatRequest> {
     /// Whom.
     pub plan: &'a Plan,
     /// What; the model is that of whoever is asked.
-    pub request: &'a ChatRequest,
+    pub request: &'a R,
     /// About how many tokens it has.
     pub prompt_tokens: u64,
     /// About how many the answer may have.
@@ -64,16 +66,16 @@ pub struct Means<'a> {
 
 /// An answer, and who gave it.
 #[derive(Debug)]
-pub struct Answered {
+pub struct Answered<G = Answer> {
     /// The answer.
-    pub answer: Answer,
+    pub answer: G,
     /// The provider.
     pub provider: Arc<str>,
     /// The model that was asked.
     pub model: Arc<str>,
 }
 
-impl Question<'_> {
+impl<R> Question<'_, R> {
     /// About how many tokens it takes in all.
     const fn tokens(&self) -> u64 {
         self.prompt_tokens.saturating_add(self.answer_tokens)
@@ -100,11 +102,11 @@ pub enum Unanswered {
 ///
 /// # Errors
 /// [`Unanswered`].
-pub async fn ask(
-    question: &Question<'_>,
+pub async fn ask<R: Asked>(
+    question: &Question<'_, R>,
     means: Means<'_>,
     sink: &mut dyn DeltaSink,
-) -> Result<Answered, Unanswered> {
+) -> Result<Answered<R::Given>, Unanswered> {
     let mut asking = Asking {
         question,
         means,
@@ -121,8 +123,8 @@ pub async fn ask(
 }
 
 /// A call that is going on.
-struct Asking<'a, 'b> {
-    question: &'a Question<'a>,
+struct Asking<'a, 'b, R> {
+    question: &'a Question<'a, R>,
     means: Means<'a>,
     heard: Heard<'b>,
     /// Who may still answer.
@@ -131,8 +133,8 @@ struct Asking<'a, 'b> {
 }
 
 /// What a round came to.
-enum Round {
-    Answered(Box<Answered>),
+enum Round<G> {
+    Answered(Box<Answered<G>>),
     /// Nobody answered. After this long the next round, if somebody is left.
     Failed(Option<Duration>),
     /// Nobody could be asked.
@@ -141,8 +143,8 @@ enum Round {
     Broken,
 }
 
-impl<'a> Asking<'a, '_> {
-    async fn rounds(&mut self) -> Result<Answered, Unanswered> {
+impl<'a, R: Asked> Asking<'a, '_, R> {
+    async fn rounds(&mut self) -> Result<Answered<R::Given>, Unanswered> {
         let policy = self.question.policy;
         let mut rounds = 0;
         loop {
@@ -166,7 +168,7 @@ impl<'a> Asking<'a, '_> {
     }
 
     /// Asks everybody who is left and may be asked now, in turn.
-    async fn round(&mut self) -> Round {
+    async fn round(&mut self) -> Round<R::Given> {
         let before = self.failures.len();
         let mut wait: Option<Duration> = None;
         let mut refused: Option<NotNow> = None;
@@ -222,7 +224,7 @@ impl<'a> Asking<'a, '_> {
         &mut self,
         candidate: &'a Candidate,
         paid: u64,
-    ) -> Result<Answered, ProviderFailure> {
+    ) -> Result<Answered<R::Given>, ProviderFailure> {
         let question = self.question;
         let request = self.heard.request(question.request);
         let hedge_after = question.plan.hedge_after;
@@ -337,8 +339,8 @@ impl<'a> Asking<'a, '_> {
 }
 
 /// Whether somebody may be asked now: by our own limits, and by how it fares.
-async fn admit(
-    question: &Question<'_>,
+async fn admit<R: Asked>(
+    question: &Question<'_, R>,
     means: Means<'_>,
     candidate: &Candidate,
 ) -> Result<(), NotNow> {

@@ -1,9 +1,12 @@
-//! A command as it came, and the result that answers it.
+//! A command as it came, what it asks, and the result that answers it.
 
 use std::time::Duration;
 
 use nexus_bus::Outgoing;
-use nexus_contracts::events::{Event, InferenceCompleted, InferenceFailed, InferenceRequested};
+use nexus_contracts::events::{
+    EmbeddingCompleted, EmbeddingFailed, EmbeddingRequested, Event, InferenceCompleted,
+    InferenceFailed, InferenceRequested, Purpose,
+};
 use nexus_contracts::{
     ContractError, ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, Timestamp, channels,
 };
@@ -24,8 +27,35 @@ pub struct Command {
     pub deadline: Timestamp,
     /// Whose it is, for whoever carries a part of it out.
     pub origin: Origin,
-    /// What it asks.
-    pub asked: InferenceRequested,
+}
+
+/// What a command asks.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// That a model answers.
+    Answer(Box<InferenceRequested>),
+    /// That texts become vectors.
+    Vectors(EmbeddingRequested),
+}
+
+impl Wanted {
+    /// What the answer is for.
+    #[must_use]
+    pub const fn purpose(&self) -> Purpose {
+        match self {
+            Self::Answer(asked) => asked.purpose,
+            Self::Vectors(_) => Purpose::Answer,
+        }
+    }
+
+    /// Whether nothing of it is for people's ears.
+    #[must_use]
+    pub const fn is_quiet(&self) -> bool {
+        match self {
+            Self::Answer(asked) => asked.quiet,
+            Self::Vectors(_) => true,
+        }
+    }
 }
 
 /// Why an envelope is no command this service can carry out. Permanent.
@@ -57,8 +87,12 @@ impl Command {
         envelope: &Envelope,
         now: Timestamp,
         timeout: Duration,
-    ) -> Result<Self, CommandError> {
-        let asked = envelope.decode::<InferenceRequested>()?;
+    ) -> Result<(Self, Wanted), CommandError> {
+        let wanted = if envelope.event_type == EmbeddingRequested::TYPE {
+            Wanted::Vectors(envelope.decode()?)
+        } else {
+            Wanted::Answer(Box::new(envelope.decode()?))
+        };
         let org = envelope
             .metadata
             .org_id
@@ -68,7 +102,7 @@ impl Command {
             .metadata
             .deadline
             .unwrap_or_else(|| now.plus_millis(timeout));
-        Ok(Self {
+        let command = Self {
             id: envelope.id.clone(),
             org,
             conversation: envelope.metadata.conversation_id,
@@ -81,8 +115,8 @@ impl Command {
                 correlation_id: envelope.correlation_id.clone(),
                 traceparent: envelope.traceparent.clone(),
             },
-            asked,
-        })
+        };
+        Ok((command, wanted))
     }
 }
 
@@ -91,7 +125,9 @@ impl Command {
 pub enum Reply {
     /// The model answered.
     Completed(Box<InferenceCompleted>),
-    /// It did not.
+    /// The texts became vectors.
+    Embedded(Box<EmbeddingCompleted>),
+    /// There is neither; told in the words of what was asked.
     Failed(InferenceFailed),
 }
 
@@ -116,8 +152,23 @@ impl Reply {
     pub fn record(&self, command: &Envelope, now: Timestamp) -> Result<Outgoing, ContractError> {
         match self {
             Self::Completed(completed) => record(command, now, completed.as_ref()),
+            Self::Embedded(embedded) => record(command, now, embedded.as_ref()),
+            Self::Failed(failed) if command.event_type == EmbeddingRequested::TYPE => {
+                record(command, now, &of_vectors(failed.clone()))
+            }
             Self::Failed(failed) => record(command, now, failed),
         }
+    }
+}
+
+/// The same failure, of vectors.
+fn of_vectors(failed: InferenceFailed) -> EmbeddingFailed {
+    EmbeddingFailed {
+        code: failed.code,
+        detail: failed.detail,
+        retryable: failed.retryable,
+        provider: failed.provider,
+        extra: failed.extra,
     }
 }
 
@@ -130,9 +181,14 @@ fn record<E: Event>(
         causation_id: Some(command.id.clone()),
         ..command.metadata.clone()
     };
-    let mut envelope = Envelope::new(command.id.result("inference"), now, event)?
+    let kind = if E::CHANNEL == channels::EMBEDDING_RESPONSE {
+        "embedding"
+    } else {
+        "inference"
+    };
+    let mut envelope = Envelope::new(command.id.result(kind), now, event)?
         .correlated(command.correlation_id.clone())
         .with_metadata(metadata);
     envelope.traceparent.clone_from(&command.traceparent);
-    Ok(outgoing(channels::INFERENCE_RESPONSE, &envelope))
+    Ok(outgoing(E::CHANNEL, &envelope))
 }

@@ -7,6 +7,7 @@
 
 pub mod arithmetic;
 pub mod conversation;
+pub mod embed;
 pub mod facts;
 pub mod intent;
 pub mod phrases;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::future::join_all;
 use nexus_contracts::chat::{ChatMessage, Role};
 use nexus_contracts::events::ModelParameters;
@@ -10,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::provider::{ChatRequest, DeltaSink, FailureClass, Origin, Provider, ProviderFailure};
+use crate::provider::{ChatRequest, FailureClass, Nobody, Origin, Provider, ProviderFailure};
 use crate::registry::{Configured, Registry};
 
 /// A provider that says nothing for this long is as good as away.
@@ -93,12 +92,4 @@ async fn look(
     let model = answer.model.as_deref().unwrap_or(model);
     let tokens = answer.usage.input_tokens + answer.usage.output_tokens;
     Ok(format!("{found}; {model} answered ({tokens} tokens)"))
-}
-
-/// Nobody listens.
-struct Nobody;
-
-#[async_trait]
-impl DeltaSink for Nobody {
-    async fn delta(&mut self, _: &str) {}
 }

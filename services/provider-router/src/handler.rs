@@ -1,14 +1,16 @@
 //! A command in, its result out: claimed in the ledger first, so that it is paid for once.
 
+mod answer;
+mod embed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_bus::{Bus, Outgoing};
-use nexus_contracts::chat::ChatMessage;
 use nexus_contracts::live::Cancelled;
-use nexus_contracts::{Extra, MessageId, OrgId, Timestamp};
+use nexus_contracts::{Extra, Timestamp};
 use nexus_service_kit::{
     Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView, crash_point,
 };
@@ -16,18 +18,15 @@ use nexus_store::{Claim, Claimed, Completion, EffectClass, Ledger, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use crate::call::{Means, Question, ask};
-use crate::command::{Command, Reply};
-use crate::complexity::{self, Complexity, Estimator, Heuristic};
+use crate::call::Means;
+use crate::command::{Command, Reply, Wanted};
 use crate::config::Config;
 use crate::health::Health;
 use crate::limits::shared::SharedLimits;
 use crate::live::{Live, Telling, Texts};
-use crate::plan::{self, Need, Plan, Size};
 use crate::provider::human::entry::key;
 use crate::provider::human::table::{self, Left};
-use crate::provider::{ChatRequest, FailureClass, ProviderFailure, ProviderType};
-use crate::registry::Registry;
+use crate::provider::{FailureClass, ProviderFailure, ProviderType};
 use crate::reload::Current;
 use crate::reply::{self, Done, Ended};
 use crate::tally::Tally;
@@ -46,7 +45,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 /// How long a question to a person is tried to be removed: what is left is over at its deadline.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Carries out `inference.requested`.
+/// Carries out `inference.requested` and `embedding.requested`.
 pub struct Router {
     /// The providers.
     pub providers: Current,
@@ -70,28 +69,27 @@ pub struct Router {
 impl Handler for Router {
     async fn handle(&self, message: Message) -> Outcome {
         let now = self.clock.now();
-        let command = Command::read(&message.envelope, now, self.config.timeout)
+        let (command, wanted) = Command::read(&message.envelope, now, self.config.timeout)
             .map_err(|error| Failure::reject(error.to_string()))?;
         match self.ledger.claim(self.claim(&command, now)).await {
             Ok(Claimed::Run { epoch, attempt }) => {
                 crash_point!("provider-router.claimed");
                 let again = attempt > 1 || message.attempts > 1;
-                let telling = match (command.asked.quiet, again) {
+                let telling = match (wanted.is_quiet(), again) {
                     (true, _) => Telling::Quiet,
                     (false, true) => Telling::Again,
                     (false, false) => Telling::First,
                 };
-                let (org, id) = (command.org, command.id.clone());
-                let outcome = self.carry_out(&message, command, epoch, telling).await;
+                let work = (&command, wanted);
+                let outcome = self.carry_out(&message, work, epoch, telling).await;
                 // Whoever tried before may have asked a person, and this time somebody else answered.
                 if again && outcome.is_ok() {
-                    self.leave(org, &id, Left::WhatWasSaid).await;
+                    self.leave(&command, Left::WhatWasSaid).await;
                 }
                 outcome
             }
             Ok(Claimed::Done { result }) => {
-                let Command { org, id, .. } = &command;
-                self.leave(*org, id, Left::WhatWasSaid).await;
+                self.leave(&command, Left::WhatWasSaid).await;
                 repeat(&result)
             }
             Ok(Claimed::Busy { until }) => {
@@ -104,7 +102,7 @@ impl Handler for Router {
             }
             // The conversation is gone, and nobody waits for an answer.
             Ok(Claimed::Erased) => {
-                self.leave(command.org, &command.id, Left::Nothing).await;
+                self.leave(&command, Left::Nothing).await;
                 Ok(Vec::new())
             }
             // Only effects that may happen at most once become unknown.
@@ -157,16 +155,16 @@ impl Router {
     async fn carry_out(
         &self,
         message: &Message,
-        mut command: Command,
+        (command, wanted): (&Command, Wanted),
         epoch: u64,
         telling: Telling,
     ) -> Outcome {
-        let asked = std::mem::take(&mut command.asked.messages);
+        let purpose = wanted.purpose();
         let mut live = Live::new(self.bus.clone(), &message.envelope.metadata, telling);
         let (texts, mut heard) = mpsc::unbounded_channel();
         let watch = Watch {
             message,
-            command: &command,
+            command,
             epoch,
             ledger: &self.ledger,
             clock: &self.clock,
@@ -175,17 +173,17 @@ impl Router {
         };
         // Out here, so that what a call has taken is known though the call is dropped.
         let tally = Tally::default();
-        let call = self.call(&command, asked, &tally, Texts(texts));
+        let call = self.call(command, wanted, &tally, Texts(texts));
         let ended = watch.over(call, &mut heard, &mut live).await;
         let took = tally.close();
         let used = || {
             let about = (&message.envelope, epoch);
-            usage::records(&took, about, command.asked.purpose, self.clock.now())
+            usage::records(&took, about, purpose, self.clock.now())
         };
         let mut done = match ended {
             Ok(Ended::Done(done)) => *done,
             Ok(Ended::NotNow(wait)) => {
-                self.release(&command, epoch).await;
+                self.release(command, epoch).await;
                 let wait = wait.min(LONGEST_WAIT);
                 return Err(Failure::wait(
                     wait,
@@ -197,7 +195,7 @@ impl Router {
                 keep: true,
             },
             Err(Stop::Lost) => {
-                self.release(&command, epoch).await;
+                self.release(command, epoch).await;
                 usage::tell(&self.bus, used()).await;
                 return Err(Failure::wait(
                     SHORTEST_WAIT,
@@ -209,12 +207,11 @@ impl Router {
         let rest: String = std::iter::from_fn(|| heard.try_recv().ok()).collect();
         let ((), outcome) = tokio::join!(
             live.finish(&rest),
-            self.settle(message, &command, epoch, (done, used()))
+            self.settle(message, command, epoch, (done, used()))
         );
         let mut asked = took.iter().map(|attempt| attempt.candidate.configured.kind);
         if outcome.is_ok() && asked.any(ProviderType::is_person) {
-            let Command { org, id, .. } = &command;
-            self.leave(*org, id, Left::WhatWasSaid).await;
+            self.leave(command, Left::WhatWasSaid).await;
         }
         outcome
     }
@@ -223,75 +220,37 @@ impl Router {
     async fn call(
         &self,
         command: &Command,
-        messages: Vec<ChatMessage>,
+        wanted: Wanted,
         tally: &Tally,
         mut texts: Texts,
     ) -> Ended {
-        let asked = &command.asked;
-        // What is changed meanwhile is for later calls.
-        let registry = self.providers.get();
-        let sized = Size::of(asked, &messages);
-        let plan = match self.plan(&registry, command, &messages, &sized) {
-            Ok(plan) => plan,
-            Err(failure) => {
-                let reply = Reply::failed(&failure, asked.provider.as_deref());
-                return Ended::Done(Box::new(Done { reply, keep: true }));
-            }
+        let named = match &wanted {
+            Wanted::Answer(asked) => asked.provider.clone(),
+            Wanted::Vectors(asked) => asked.provider.clone(),
         };
-        let first = plan.candidates.first();
-        let request = ChatRequest {
-            id: command.id.as_str().to_owned(),
-            model: first.map(|one| one.model.to_string()).unwrap_or_default(),
-            messages,
-            tools: asked.tools.clone(),
-            parameters: asked.parameters.clone(),
-            origin: command.origin.clone(),
+        let ended = match wanted {
+            _ if command.deadline <= self.clock.now() => Err(too_late(command)),
+            Wanted::Answer(asked) => self.answer(command, *asked, tally, &mut texts).await,
+            Wanted::Vectors(asked) => self.vectors(command, asked, tally).await,
         };
+        ended.unwrap_or_else(|failure| {
+            let reply = Reply::failed(&failure, named.as_deref());
+            Ended::Done(Box::new(Done { reply, keep: true }))
+        })
+    }
+
+    /// Until when an answer is waited for.
+    fn until(&self, command: &Command) -> Instant {
         let left = command.deadline.as_millis() - self.clock.now().as_millis();
-        let began = Instant::now();
-        let question = Question {
-            plan: &plan,
-            request: &request,
-            prompt_tokens: sized.prompt,
-            answer_tokens: sized.answer,
-            policy: &self.config.retries,
-            until: began + Duration::from_millis(u64::try_from(left).unwrap_or(0)),
-            quiet: asked.quiet,
-        };
-        crash_point!("provider-router.before_call");
-        let means = Means {
+        Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or(0))
+    }
+
+    fn means<'a>(&'a self, tally: &'a Tally) -> Means<'a> {
+        Means {
             health: &self.health,
             limits: &self.limits,
             tally,
-        };
-        let outcome = ask(&question, means, &mut texts).await;
-        reply::ended(outcome, &plan, began.elapsed())
-    }
-
-    fn plan(
-        &self,
-        registry: &Registry,
-        command: &Command,
-        messages: &[ChatMessage],
-        sized: &Size,
-    ) -> Result<Plan, ProviderFailure> {
-        if command.deadline <= self.clock.now() {
-            let detail = format!(
-                "the deadline, {}, was over before the call began",
-                command.deadline
-            );
-            return Err(ProviderFailure::new(FailureClass::DeadlineExceeded, detail));
         }
-        let asked = &command.asked;
-        let seed = command.seed();
-        let need = Need::of(asked, messages, sized, (command.org, &seed));
-        let complexity = if registry.weighs_complexity() {
-            let tools = &asked.tools;
-            Heuristic.estimate(&complexity::Question { messages, tools })
-        } else {
-            Complexity::of(Vec::new())
-        };
-        plan::plan(registry, &need, &complexity, &*self.health)
     }
 
     /// Stores a result, or gives the claim back; then the result may be published.
@@ -354,11 +313,12 @@ impl Router {
 
     /// Nobody waits for a person any more. Only now, when the result is stored: what a person has said
     /// must not be lost with the process that heard it.
-    async fn leave(&self, org: OrgId, id: &MessageId, left: Left) {
+    async fn leave(&self, command: &Command, left: Left) {
         if !self.providers.get().all().any(|one| one.kind.is_person()) {
             return;
         }
-        let key = key(org, id.as_str());
+        let id = &command.id;
+        let key = key(command.org, id.as_str());
         let settled = timeout(LEAVE, table::settle(&self.bus, &key, left));
         if !matches!(settled.await, Ok(Ok(()))) {
             tracing::debug!(%id, "a question to a person is left in the inbox until its deadline");
@@ -370,6 +330,14 @@ impl Router {
             tracing::warn!(id = %command.id, %error, "a claim could not be given back; it ends by itself");
         }
     }
+}
+
+fn too_late(command: &Command) -> ProviderFailure {
+    let detail = format!(
+        "the deadline, {}, was over before the call began",
+        command.deadline
+    );
+    ProviderFailure::new(FailureClass::DeadlineExceeded, detail)
 }
 
 fn unwritable(error: impl std::fmt::Display) -> Failure {

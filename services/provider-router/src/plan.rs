@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::complexity::Complexity;
 use crate::provider::{FailureClass, ProviderFailure};
-use crate::registry::models::Model;
+use crate::registry::models::{Model, Task};
 use crate::registry::route::{Capability, OnInterruption, Target, When};
 use crate::registry::{Chosen, Configured, Registry};
 
@@ -29,6 +29,12 @@ pub struct Candidate {
     pub configured: Arc<Configured>,
     /// Its name.
     pub model: Arc<str>,
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.configured, &other.configured) && self.model == other.model
+    }
 }
 
 impl Candidate {
@@ -90,7 +96,7 @@ pub fn plan(
     complexity: &Complexity,
     facts: &dyn Facts,
 ) -> Result<Plan, ProviderFailure> {
-    let meant = registry.meant(need.target, need.model)?;
+    let meant = registry.meant(need.target, need.model, need.task)?;
     let first = sift(registry, &meant, need, complexity, facts);
     let lacking = first.lacking;
     let refused = match finish(&meant, first) {
@@ -104,7 +110,7 @@ pub fn plan(
     }) else {
         return Err(refused);
     };
-    let elsewhere = registry.meant(Some(&to), None)?;
+    let elsewhere = registry.meant(Some(&to), None, need.task)?;
     let found = sift(registry, &elsewhere, need, complexity, facts);
     let mut plan = finish(&elsewhere, found).map_err(|failure| {
         let detail = format!("{refused}; and the delegate `{to}`: {failure}");
@@ -149,7 +155,11 @@ fn sift(
     };
     for (candidate, target) in targets {
         let Some(reason) = objection(&candidate, target, need, complexity) else {
-            sifted.candidates.push(candidate);
+            // Targets that name models for answers may share one for vectors.
+            let again = need.task == Task::Embed && sifted.candidates.contains(&candidate);
+            if !again {
+                sifted.candidates.push(candidate);
+            }
             continue;
         };
         if let Reason::Lacks(capability) = reason {
@@ -180,7 +190,7 @@ fn objection(
     if let Some(why) = target.and_then(|target| unmet(&target.when, need, complexity)) {
         return Some(Reason::NotMeant(why));
     }
-    if let Some(capability) = need.lacking(candidate.spec()) {
+    if let Some(capability) = need.lacking(candidate) {
         return Some(Reason::Lacks(capability));
     }
     let failure = configured.provider.as_ref().err()?;

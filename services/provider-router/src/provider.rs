@@ -1,10 +1,12 @@
-//! What a provider is: something that answers a chat request, streaming.
+//! What a provider is: something that answers a chat request, streaming, and may turn texts into
+//! vectors.
 //!
 //! A new kind of provider is one file here that ends in a [`ProviderType`], and one line in [`TYPES`].
 
 pub mod anthropic;
 pub mod demo;
 pub mod dialect;
+pub mod embed;
 pub mod failure;
 pub mod gemini;
 pub mod http;
@@ -27,6 +29,7 @@ use secrecy::SecretString;
 use crate::assembler::Answer;
 use crate::registry::file::ProviderSettings;
 
+pub use embed::{EmbedRequest, Embedded};
 pub use failure::{FailureClass, ProviderFailure};
 
 /// Every kind of provider there is.
@@ -52,6 +55,8 @@ pub struct ProviderType {
     pub local: bool,
     /// The model that answers when the file names none.
     pub default_model: &'static str,
+    /// The model that turns texts into vectors when the file names none; `None` when none does.
+    pub embedding_model: Option<&'static str>,
     /// Where it is when the file does not say; `None` when it is nowhere on the network.
     pub base_url: Option<&'static str>,
     /// The variable that holds the key when the file names none; `None` when it needs no key.
@@ -168,6 +173,14 @@ pub trait DeltaSink: Send {
     async fn delta(&mut self, text: &str);
 }
 
+/// For what is said to nobody.
+pub struct Nobody;
+
+#[async_trait]
+impl DeltaSink for Nobody {
+    async fn delta(&mut self, _: &str) {}
+}
+
 /// Something that answers chat requests.
 ///
 /// Dropping the future of a call ends the call, the connection to the upstream included. A
@@ -183,6 +196,18 @@ pub trait Provider: Send + Sync {
         request: &ChatRequest,
         sink: &mut dyn DeltaSink,
     ) -> Result<Answer, ProviderFailure>;
+
+    /// Turns texts into vectors, one for each, in their order.
+    ///
+    /// # Errors
+    /// [`ProviderFailure`]; [`FailureClass::Unsupported`] where it makes none.
+    async fn embed(&self, request: &EmbedRequest) -> Result<Embedded, ProviderFailure> {
+        let detail = format!(
+            "nothing like `{}` turns texts into vectors here",
+            request.model
+        );
+        Err(ProviderFailure::new(FailureClass::Unsupported, detail))
+    }
 
     /// Looks whether it can be reached and takes the key, without paying for an answer. Returns
     /// what was found, in words.

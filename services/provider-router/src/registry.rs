@@ -4,12 +4,12 @@ pub mod file;
 pub mod models;
 pub mod route;
 pub mod schema;
+mod status;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::breaker::BreakerPolicy;
@@ -18,46 +18,13 @@ use crate::limits::Limits;
 use crate::provider::{FailureClass, Provider, ProviderFailure, ProviderType, Reach, Setup};
 
 use file::{ProviderSettings, ProvidersFile};
-use models::Model;
+use models::{Model, Task};
 use route::{Delegates, Route, Target};
+
+pub use status::{ProviderStatus, ROUTE};
 
 /// Looks a secret up by the name of its variable.
 pub type Secrets<'a> = &'a dyn Fn(&str) -> Option<SecretString>;
-
-/// The kind of a status that is about a route.
-pub const ROUTE: &str = "route";
-
-/// Value of the table `control.providers`: what others may know about a provider or route.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, named on the wire"
-)]
-pub struct ProviderStatus {
-    /// Its name.
-    pub name: String,
-    /// Its kind, such as `openai`, or [`ROUTE`].
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The model that answers when the command names none; of a route `provider/model`.
-    pub model: String,
-    /// The models it is known to have; of a route, its targets.
-    pub models: Vec<String>,
-    /// What is known of those models.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub facts: Vec<Model>,
-    /// Whether what is said to it stays here.
-    #[serde(default)]
-    pub local: bool,
-    /// Whether it can be called.
-    pub usable: bool,
-    /// Why not, and what to do.
-    pub reason: Option<String>,
-    /// Whether it answers commands that name no provider.
-    pub default: bool,
-    /// Whether its answers are made up without a model.
-    pub demo: bool,
-}
 
 /// A provider as `providers.yaml` describes it.
 pub struct Configured {
@@ -65,6 +32,8 @@ pub struct Configured {
     pub name: Arc<str>,
     /// The model that answers when the command names none.
     pub model: Arc<str>,
+    /// The model that turns texts into vectors when the command names none; `None` when none does.
+    pub embedding_model: Option<Arc<str>>,
     /// The models the file lists, the usual one first.
     pub models: Vec<Model>,
     /// Its kind.
@@ -157,8 +126,8 @@ impl Registry {
         })
     }
 
-    /// Who is meant by these names of a provider or route and of a model. A model alone means the
-    /// default if that has it, else the first provider that lists it.
+    /// Who is meant for a task by these names of a provider or route and of a model. A model alone
+    /// means the default if that has it, else the first provider that lists it.
     ///
     /// # Errors
     /// [`FailureClass::UnknownProvider`] and [`FailureClass::UnknownModel`], naming those that are
@@ -167,17 +136,18 @@ impl Registry {
         &self,
         name: Option<&str>,
         model: Option<&str>,
+        task: Task,
     ) -> Result<Chosen<'_>, ProviderFailure> {
         let target = name.unwrap_or(&self.default);
         let lists = |configured: &Configured| model.is_some_and(|model| configured.lists(model));
         if let Some((route, settings)) = self.routes.get_key_value(target) {
-            let Some(model) = model.filter(|model| !self.routes_to(settings, model)) else {
+            let Some(model) = model.filter(|model| !self.routes_to(settings, model, task)) else {
                 return Ok(Chosen::Route(route, settings));
             };
             let elsewhere = self.all().find(|one| name.is_none() && lists(one));
             return match elsewhere {
                 Some(configured) => Ok(Chosen::Provider(configured, Some(model.into()))),
-                None => Err(self.no_such_model(route, settings, model)),
+                None => Err(self.no_such_model((route, settings), model, task)),
             };
         }
         let found = self.providers.get(target);
@@ -191,18 +161,24 @@ impl Registry {
         Ok(Chosen::Provider(configured, model.map(Arc::from)))
     }
 
-    fn routes_to(&self, route: &Route, model: &str) -> bool {
+    fn routes_to(&self, route: &Route, model: &str, task: Task) -> bool {
         let mut targets = route.targets.iter();
-        targets.any(|target| self.model_of(target) == Some(model))
+        targets.any(|target| self.model_of(target, task) == Some(model))
     }
 
-    fn model_of<'a>(&'a self, target: &'a Target) -> Option<&'a str> {
-        let usual = || self.providers.get(&target.provider).map(|one| &*one.model);
-        target.model.as_deref().or_else(usual)
+    fn model_of<'a>(&'a self, target: &'a Target, task: Task) -> Option<&'a str> {
+        let configured = self.providers.get(&target.provider)?;
+        Some(configured.model_for(target.model.as_deref(), task))
     }
 
-    fn no_such_model(&self, name: &str, route: &Route, model: &str) -> ProviderFailure {
-        let models = route.targets.iter().filter_map(|one| self.model_of(one));
+    fn no_such_model(
+        &self,
+        (name, route): (&str, &Route),
+        model: &str,
+        task: Task,
+    ) -> ProviderFailure {
+        let models = route.targets.iter();
+        let models = models.filter_map(|one| self.model_of(one, task));
         let models: Vec<&str> = models.collect();
         let hint = hint(nearest(model, models.iter().copied()));
         let model = crate::assembler::excerpt(model);
@@ -259,30 +235,6 @@ impl Registry {
         let routes = routes.map(|(name, route)| self.route_status(name, route));
         providers.chain(routes).collect()
     }
-
-    fn route_status(&self, name: &str, route: &Route) -> ProviderStatus {
-        let targets = route.targets.iter();
-        let models = targets.clone().map(|target| {
-            let model = self.model_of(target).unwrap_or_default();
-            format!("{}/{model}", target.provider)
-        });
-        let models: Vec<String> = models.collect();
-        let providers = targets.filter_map(|target| self.providers.get(&target.provider));
-        let usable = providers.clone().any(|one| one.provider.is_ok());
-        let why = "none of its targets can be used".to_owned();
-        ProviderStatus {
-            name: name.to_owned(),
-            kind: ROUTE.to_owned(),
-            model: models.first().cloned().unwrap_or_default(),
-            models,
-            facts: Vec::new(),
-            local: providers.clone().all(|one| one.local),
-            usable,
-            reason: (!usable).then_some(why),
-            default: *name == self.default,
-            demo: providers.clone().all(|one| one.kind.demo),
-        }
-    }
 }
 
 /// A route where one provider is wanted.
@@ -329,9 +281,14 @@ impl Configured {
             Some(place) => models.get_mut(..=place).unwrap_or_default().rotate_right(1),
             None => models.insert(0, Model::named(model)),
         }
+        let embeds = models.iter().find(|model| model.embeds == Some(true));
+        let embedding_model = embeds
+            .map(|model| model.name.as_str())
+            .or(kind.embedding_model);
         Ok(Self {
             name: name.into(),
             model: model.into(),
+            embedding_model: embedding_model.map(Arc::from),
             models,
             kind,
             local: settings.is_local(),
@@ -349,28 +306,40 @@ impl Configured {
         self.models.iter().find(|known| known.name == model)
     }
 
-    /// Whether the file lists a model.
+    /// Whether the file lists a model, or it is the usual one for vectors.
     #[must_use]
     pub fn lists(&self, model: &str) -> bool {
-        self.spec(model).is_some()
+        self.spec(model).is_some() || self.embedding_model.as_deref() == Some(model)
     }
 
-    /// What others may know about it, where `default` is the name of the default provider.
+    /// Whether a model turns texts into vectors. What is not said is not held against it, where its
+    /// kind of provider has such models at all.
     #[must_use]
-    pub fn status(&self, default: &str) -> ProviderStatus {
-        let reason = self.provider.as_ref().err().map(ToString::to_string);
-        let name = |model: &Model| model.name.clone();
-        ProviderStatus {
-            name: self.name.to_string(),
-            kind: self.kind.name.to_owned(),
-            model: self.model.to_string(),
-            models: self.models.iter().map(name).collect(),
-            facts: self.models.clone(),
-            local: self.local,
-            usable: reason.is_none(),
-            reason,
-            default: *self.name == *default,
-            demo: self.kind.demo,
+    pub fn embeds(&self, model: &str) -> bool {
+        let said = self.spec(model).and_then(|known| known.embeds);
+        said.unwrap_or_else(|| self.kind.embedding_model.is_some())
+    }
+
+    /// The model for a task where `named` is named for answers, as in a target of a route: another one
+    /// makes the vectors, unless it is known to do both.
+    #[must_use]
+    pub fn model_for<'a>(&'a self, named: Option<&'a str>, task: Task) -> &'a str {
+        let named = named.filter(|name| match task {
+            Task::Chat => true,
+            Task::Embed => {
+                let known = self.spec(name).and_then(|known| known.embeds);
+                known == Some(true) || self.embedding_model.as_deref() == Some(*name)
+            }
+        });
+        named.unwrap_or_else(|| &**self.usual(task))
+    }
+
+    /// The model when none is named.
+    #[must_use]
+    pub fn usual(&self, task: Task) -> &Arc<str> {
+        match task {
+            Task::Chat => &self.model,
+            Task::Embed => self.embedding_model.as_ref().unwrap_or(&self.model),
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use nexus_contracts::Extra;
-use nexus_contracts::events::InferenceCompleted;
+use nexus_contracts::events::{EmbeddingCompleted, InferenceCompleted};
 use serde_json::{Value, json};
 
 use crate::call::{Answered, Unanswered};
 use crate::command::Reply;
 use crate::plan::Plan;
-use crate::provider::{FailureClass, ProviderFailure};
+use crate::provider::{Embedded, FailureClass, ProviderFailure, embed};
 use crate::tally::{self, Attempt, End};
 
 /// What became of a command that was carried out.
@@ -31,11 +31,30 @@ pub enum Ended {
 /// What a call by this plan came to.
 #[must_use]
 pub fn ended(outcome: Result<Answered, Unanswered>, plan: &Plan, took: Duration) -> Ended {
+    let told = |answered| Reply::Completed(Box::new(completed(answered, plan, took)));
+    told_or_not(outcome.map(told), plan)
+}
+
+/// The same of texts that were to become vectors.
+#[must_use]
+pub fn embedded(outcome: Result<Answered<Embedded>, Unanswered>, plan: &Plan) -> Ended {
+    let told = |answered: Answered<Embedded>| {
+        let vectors = &answered.answer;
+        // Paid for all the same: what cannot be kept would be paid again when it is repeated.
+        match embed::check_numbers(vectors.vectors.len(), vectors.length()) {
+            Ok(()) => Reply::Embedded(Box::new(vectors_of(answered, plan))),
+            Err(why) => {
+                let failure = ProviderFailure::new(FailureClass::BadRequest, why);
+                Reply::failed(&failure, Some(&answered.provider))
+            }
+        }
+    };
+    told_or_not(outcome.map(told), plan)
+}
+
+fn told_or_not(outcome: Result<Reply, Unanswered>, plan: &Plan) -> Ended {
     let done = match outcome {
-        Ok(answered) => Done {
-            reply: Reply::Completed(Box::new(completed(answered, plan, took))),
-            keep: true,
-        },
+        Ok(reply) => Done { reply, keep: true },
         Err(Unanswered::NotNow(wait)) => return Ended::NotNow(wait),
         Err(Unanswered::Failed {
             failure,
@@ -69,6 +88,25 @@ fn completed(answered: Answered, plan: &Plan, took: Duration) -> InferenceComple
     }
 }
 
+fn vectors_of(answered: Answered<Embedded>, plan: &Plan) -> EmbeddingCompleted {
+    let Answered {
+        answer,
+        provider,
+        model,
+    } = answered;
+    let mut extra = route_of(plan);
+    if !answer.metadata.is_empty() {
+        extra.insert("metadata".to_owned(), json!(answer.metadata));
+    }
+    EmbeddingCompleted {
+        embeddings: answer.vectors,
+        usage: answer.usage,
+        provider: provider.to_string(),
+        model: answer.model.unwrap_or_else(|| model.to_string()),
+        extra,
+    }
+}
+
 /// By which way somebody was found, where it was not by name.
 fn route_of(plan: &Plan) -> Extra {
     let mut extra = Extra::new();
@@ -96,20 +134,25 @@ impl Reply {
             self.extra_mut()
                 .insert("attempts".to_owned(), mishaps.into());
         }
-        let Self::Completed(completed) = self else {
-            return;
-        };
-        // Of an answer of several parts, all of them are paid for.
-        let whole = completed.metadata.contains_key("seams");
-        let counted = attempts
-            .iter()
-            .filter(|attempt| whole || matches!(attempt.end, End::Answered));
-        completed.usage = tally::sum(counted);
+        let answered = |attempt: &&Attempt| matches!(attempt.end, End::Answered);
+        match self {
+            Self::Completed(completed) => {
+                // Of an answer of several parts, all of them are paid for.
+                let whole = completed.metadata.contains_key("seams");
+                let counted = attempts.iter().filter(|attempt| whole || answered(attempt));
+                completed.usage = tally::sum(counted);
+            }
+            Self::Embedded(embedded) => {
+                embedded.usage = tally::sum(attempts.iter().filter(answered));
+            }
+            Self::Failed(_) => {}
+        }
     }
 
     fn extra_mut(&mut self) -> &mut Extra {
         match self {
             Self::Completed(completed) => &mut completed.extra,
+            Self::Embedded(embedded) => &mut embedded.extra,
             Self::Failed(failed) => &mut failed.extra,
         }
     }

@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::assembler::Answer;
+use crate::call::asked::Given;
 use crate::plan::Candidate;
 use crate::provider::{DeltaSink, ProviderFailure};
+use crate::registry::models::Task;
 
 /// All attempts of one command.
 #[derive(Default)]
@@ -22,6 +23,8 @@ pub struct Tally(Mutex<Vec<Attempt>>);
 pub struct Attempt {
     /// Who was asked.
     pub candidate: Candidate,
+    /// What for.
+    pub task: Task,
     /// How long it took until the first piece of text.
     pub first_text: Option<Duration>,
     /// How it ended.
@@ -78,6 +81,10 @@ impl Attempt {
     /// The event about it, the `place`-th of its command.
     #[must_use]
     pub fn recorded(&self, place: u32, purpose: Purpose) -> UsageRecorded {
+        let mut extra = Extra::new();
+        if self.task != Task::Chat {
+            extra.insert("operation".to_owned(), self.task.name().into());
+        }
         UsageRecorded {
             provider: self.candidate.configured.name.to_string(),
             model: self
@@ -91,17 +98,18 @@ impl Attempt {
             first_token_ms: self.first_text.map(millis),
             attempt: place,
             purpose,
-            extra: Extra::new(),
+            extra,
         }
     }
 }
 
 impl Tally {
     /// An attempt begins, with about so many tokens.
-    pub fn begin(&self, candidate: &Candidate, prompt_tokens: u64) -> Running<'_> {
+    pub fn begin(&self, candidate: &Candidate, task: Task, prompt_tokens: u64) -> Running<'_> {
         let mut all = self.0.lock();
         all.push(Attempt {
             candidate: candidate.clone(),
+            task,
             first_text: None,
             end: End::Aborted,
             took: Duration::ZERO,
@@ -164,13 +172,13 @@ pub struct Running<'a> {
 
 impl Running<'_> {
     /// It is over.
-    pub fn end(self, result: &Result<Answer, ProviderFailure>) {
+    pub fn end<G: Given>(self, result: &Result<G, ProviderFailure>) {
         self.edit(|attempt| {
             attempt.took = attempt.began.elapsed();
             match result {
                 Ok(answer) => {
-                    attempt.usage = answer.usage;
-                    attempt.model.clone_from(&answer.model);
+                    attempt.usage = answer.usage();
+                    attempt.model = answer.model().cloned();
                     attempt.end = End::Answered;
                 }
                 Err(failure) => attempt.end = End::Failed(failure.clone()),

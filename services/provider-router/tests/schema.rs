@@ -181,6 +181,7 @@ fn what_is_broken_satisfies_neither_schema_nor_parser() -> Result<()> {
         provider("models: [\"\"]"),
         provider("models: [{name: m, vison: true}]"),
         provider("models: [{name: m, quality: 101}]"),
+        provider("models: [{name: m, embeds: maybe}]"),
         provider("models: [{name: m, price: {input: -1}}]"),
         provider("models: [{name: m, price: {output: 1}}]"),
         provider("models: [{name: m, price: {input: \"1\"}}]"),
@@ -209,7 +210,8 @@ fn what_the_parser_takes_satisfies_the_schema() -> Result<()> {
         "providers: {a: {type: openai, base_url: null, model: null, proxy: null}}",
         "providers: {a: {type: openai, models: [m, {name: n, price: {input: 0.25, cached_input: 1}}]}}",
         "providers: {a: {type: demo, delay_ms_per_token: 5, headers: {}}}",
-        "default: r\nproviders: {a: {type: demo}}\ndelegates: {vision: a, context: r}\n\
+        "providers: {a: {type: openai, models: [{name: n, embeds: true}, {name: o, embeds: false}]}}",
+        "default: r\nproviders: {a: {type: demo}}\ndelegates: {vision: a, context: r, embed: a}\n\
          routes: {r: {hedge_after: 2s, on_interruption: fail, targets: [{provider: a, weight: 3, \
          when: {purpose: summary, complexity: [low, high], images: false, \
          organisations: [0197a5f0-0000-7000-8000-000000000001]}}]}}",

@@ -85,6 +85,9 @@ async fn doctor_workers_and_tail_tell_what_is_there() -> Result<()> {
     ensure!(providers.contains("answers by default"), "{providers}");
     let models: Value = serde_json::from_str(&cluster.run(&["models", "--json"]).await?)?;
     ensure!(models.to_string().contains("demo-1"), "{models}");
+    let models = cluster.run(&["models"]).await?;
+    ensure!(models.contains("demo-embed-1"), "{models}");
+    ensure!(models.contains("makes vectors by default"), "{models}");
     let tested = cluster.run(&["providers", "test", "demo"]).await?;
     ensure!(tested.contains("demo-1 answered"), "{tested}");
     let tail = cluster

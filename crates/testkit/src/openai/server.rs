@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::script::{Head, Part, Script};
+use super::vectors;
 use crate::wait::wait_for;
 
 /// A request the server received.
@@ -44,8 +45,7 @@ struct Shared {
     answer: Option<Box<Answer>>,
 }
 
-/// An OpenAI-compatible server on 127.0.0.1: `POST /v1/chat/completions`, `GET /v1/models`.
-/// It stops when dropped.
+/// An OpenAI-compatible server on 127.0.0.1, until it is dropped. Embeddings need no script.
 pub struct FakeOpenAi {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -99,6 +99,7 @@ impl FakeOpenAi {
         let address = listener.local_addr().context("read the bound address")?;
         let router = Router::new()
             .route("/v1/chat/completions", post(complete))
+            .route("/v1/embeddings", post(complete))
             .route("/v1/models", get(models))
             .with_state(Arc::clone(&shared));
         let mut serving = JoinSet::new();
@@ -211,6 +212,9 @@ async fn complete(
             headers,
             body: body.clone(),
         });
+    }
+    if body.get("input").is_some() && lock(&shared.queue).is_empty() {
+        return Ok(vectors::of(&body));
     }
     let mut answering = Answering {
         shared: Arc::clone(&shared),

@@ -12,18 +12,18 @@ use tokio::time::sleep;
 use tracing::Instrument;
 
 use super::Means;
+use super::asked::{Asked, Given};
 use super::resume::Heard;
-use crate::assembler::Answer;
 use crate::plan::Candidate;
-use crate::provider::{ChatRequest, DeltaSink, ProviderFailure};
+use crate::provider::{DeltaSink, ProviderFailure};
 use crate::tally::{Counted, Running};
 
-type Outcome = Result<Answer, ProviderFailure>;
+type Outcome<G> = Result<G, ProviderFailure>;
 
 /// Somebody who is asked.
-pub(super) struct Entrant<'a> {
+pub(super) struct Entrant<'a, R: Asked> {
     pub(super) candidate: &'a Candidate,
-    pub(super) request: Cow<'a, ChatRequest>,
+    pub(super) request: Cow<'a, R>,
     pub(super) prompt_tokens: u64,
     /// How many tokens of its limit were paid for.
     pub(super) paid: u64,
@@ -31,19 +31,19 @@ pub(super) struct Entrant<'a> {
 
 /// Asks `first`; when it is silent for long, `second` beside it. Returns whose outcome counts. What goes
 /// wrong with the other one is put with the failures.
-pub(super) async fn race<'a>(
-    first: Entrant<'a>,
-    second: Option<(Duration, Entrant<'a>)>,
+pub(super) async fn race<'a, R: Asked>(
+    first: Entrant<'a, R>,
+    second: Option<(Duration, Entrant<'a, R>)>,
     means: Means<'_>,
     heard: &mut Heard<'_>,
     failures: &mut Vec<(&'a Candidate, ProviderFailure)>,
-) -> (&'a Candidate, Outcome) {
+) -> (&'a Candidate, Outcome<R::Given>) {
     let Some((after, second)) = second else {
         let by = first.candidate;
         return (by, attempt(&first, means, heard).await);
     };
     let (said, mut texts) = mpsc::unbounded_channel();
-    let mut lanes = Lanes::default();
+    let mut lanes = Lanes([None, None]);
     let told = |place| Told {
         place,
         said: said.clone(),
@@ -91,13 +91,12 @@ pub(super) async fn race<'a>(
 }
 
 /// Two lanes, each empty or with somebody on it.
-#[derive(Default)]
-struct Lanes<'a>([Option<Lane<'a>>; 2]);
+struct Lanes<'a, G>([Option<Lane<'a, G>>; 2]);
 
-type Lane<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+type Lane<'a, G> = Pin<Box<dyn Future<Output = Outcome<G>> + Send + 'a>>;
 
-impl<'a> Lanes<'a> {
-    fn start(&mut self, place: usize, running: impl Future<Output = Outcome> + Send + 'a) {
+impl<'a, G: Given> Lanes<'a, G> {
+    fn start(&mut self, place: usize, running: impl Future<Output = Outcome<G>> + Send + 'a) {
         if let Some(lane) = self.0.get_mut(place) {
             *lane = Some(Box::pin(running));
         }
@@ -117,7 +116,7 @@ impl<'a> Lanes<'a> {
     }
 
     /// Waits for whoever ends first.
-    fn next(&mut self) -> impl Future<Output = (usize, Outcome)> {
+    fn next(&mut self) -> impl Future<Output = (usize, Outcome<G>)> {
         poll_fn(|context| {
             for (place, lane) in self.0.iter_mut().enumerate() {
                 let polled = lane.as_mut().map(|running| running.as_mut().poll(context));
@@ -145,19 +144,27 @@ impl DeltaSink for Told {
     }
 }
 
-async fn run(entrant: &Entrant<'_>, means: Means<'_>, mut told: Told) -> Outcome {
+async fn run<R: Asked>(
+    entrant: &Entrant<'_, R>,
+    means: Means<'_>,
+    mut told: Told,
+) -> Outcome<R::Given> {
     attempt(entrant, means, &mut told).await
 }
 
 /// One attempt, with all that is noted of it.
-async fn attempt(entrant: &Entrant<'_>, means: Means<'_>, sink: &mut dyn DeltaSink) -> Outcome {
+async fn attempt<R: Asked>(
+    entrant: &Entrant<'_, R>,
+    means: Means<'_>,
+    sink: &mut dyn DeltaSink,
+) -> Outcome<R::Given> {
     let candidate = entrant.candidate;
     let provider = candidate
         .configured
         .provider
         .as_ref()
         .map_err(Clone::clone)?;
-    let running = means.tally.begin(candidate, entrant.prompt_tokens);
+    let running = means.tally.begin(candidate, R::TASK, entrant.prompt_tokens);
     let mut noted = Noted {
         means,
         candidate,
@@ -171,7 +178,7 @@ async fn attempt(entrant: &Entrant<'_>, means: Means<'_>, sink: &mut dyn DeltaSi
         provider.name = &*candidate.configured.name,
         model = &*candidate.model
     );
-    let call = provider.chat(&entrant.request, &mut counted);
+    let call = entrant.request.put(provider.as_ref(), &mut counted);
     let outcome = call.instrument(span).await;
     noted.end(&outcome);
     outcome
@@ -187,7 +194,7 @@ struct Noted<'a> {
 }
 
 impl Noted<'_> {
-    fn end(&mut self, outcome: &Outcome) {
+    fn end<G: Given>(&mut self, outcome: &Outcome<G>) {
         self.ended = true;
         self.running.end(outcome);
         match outcome {

@@ -3,17 +3,12 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use nexus_contracts::chat::{ChatMessage, Role};
 use serde_json::{Value, json};
 
 use super::Question;
-use crate::assembler::Answer;
+use super::asked::{Asked, Given};
 use crate::plan::Candidate;
-use crate::provider::{ChatRequest, DeltaSink, ProviderFailure};
-
-/// What the next model is told.
-const GO_ON: &str = "Your answer above broke off in the middle. Go on from exactly where it stops: do \
-not repeat anything of it, do not say that it broke off, and begin with the very next character.";
+use crate::provider::{DeltaSink, ProviderFailure};
 
 /// What listeners have heard of an answer, by whomever.
 pub(super) struct Heard<'a> {
@@ -26,7 +21,7 @@ pub(super) struct Heard<'a> {
 }
 
 impl<'a> Heard<'a> {
-    pub(super) const fn by(question: &Question<'_>, sink: &'a mut dyn DeltaSink) -> Self {
+    pub(super) const fn by<R>(question: &Question<'_, R>, sink: &'a mut dyn DeltaSink) -> Self {
         Self {
             sink,
             quiet: question.quiet,
@@ -41,7 +36,7 @@ impl<'a> Heard<'a> {
     }
 
     /// The request, with what was said already where it has to go on.
-    pub(super) fn request<'b>(&self, asked: &'b ChatRequest) -> Again<'b> {
+    pub(super) fn request<'b, R>(&self, asked: &'b R) -> Again<'b, R> {
         let said = self.anything().then(|| self.text.clone());
         Again { asked, said }
     }
@@ -65,7 +60,7 @@ impl<'a> Heard<'a> {
     }
 
     /// The whole answer, of which `answer` is the last part.
-    pub(super) fn whole(&mut self, mut answer: Answer, by: &Candidate) -> Answer {
+    pub(super) fn whole<G: Given>(&mut self, mut answer: G, by: &Candidate) -> G {
         if self.seams.is_empty() {
             return answer;
         }
@@ -78,9 +73,7 @@ impl<'a> Heard<'a> {
             }
             to = from;
         }
-        answer.message.content.clone_from(&self.text);
-        let seams = std::mem::take(&mut self.seams);
-        answer.metadata.insert("seams".to_owned(), seams.into());
+        answer.seamed(&self.text, std::mem::take(&mut self.seams));
         answer
     }
 }
@@ -100,24 +93,17 @@ impl DeltaSink for Heard<'_> {
 }
 
 /// A request that may have to go on.
-pub(super) struct Again<'a> {
-    asked: &'a ChatRequest,
+pub(super) struct Again<'a, R> {
+    asked: &'a R,
     said: Option<String>,
 }
 
-impl<'a> Again<'a> {
+impl<'a, R: Asked> Again<'a, R> {
     /// It, for this model.
-    pub(super) fn for_model(&self, model: &str) -> Cow<'a, ChatRequest> {
-        if self.said.is_none() && self.asked.model == model {
+    pub(super) fn for_model(&self, model: &str) -> Cow<'a, R> {
+        if self.said.is_none() && self.asked.model() == model {
             return Cow::Borrowed(self.asked);
         }
-        let mut request = self.asked.clone();
-        request.model = model.to_owned();
-        if let Some(said) = &self.said {
-            let said = ChatMessage::text(Role::Assistant, said.as_str());
-            request.messages.push(said);
-            request.messages.push(ChatMessage::text(Role::User, GO_ON));
-        }
-        Cow::Owned(request)
+        Cow::Owned(self.asked.for_model(model, self.said.as_deref()))
     }
 }

@@ -232,6 +232,7 @@ fn candidate(name: &str, provider: &Arc<Scripted>, limits: Limits) -> Candidate 
         configured: Arc::new(Configured {
             name: name.into(),
             model: "m".into(),
+            embedding_model: None,
             models: Vec::new(),
             kind: &openai::TYPE,
             local: false,

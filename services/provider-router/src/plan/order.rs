@@ -42,7 +42,7 @@ pub(super) fn targets<'a>(
             let candidate = Candidate {
                 model: model
                     .clone()
-                    .unwrap_or_else(|| Arc::clone(&configured.model)),
+                    .unwrap_or_else(|| Arc::clone(configured.usual(need.task))),
                 configured: Arc::clone(configured),
             };
             vec![(candidate, None)]
@@ -63,8 +63,8 @@ fn of_route<'a>(
         .into_iter()
         .filter_map(|target| {
             let configured = Arc::clone(registry.provider(&target.provider)?);
-            let model = target.model.as_deref().map(Arc::from);
-            let model = model.unwrap_or_else(|| Arc::clone(&configured.model));
+            let model = configured.model_for(target.model.as_deref(), need.task);
+            let model = Arc::from(model);
             Some((Candidate { configured, model }, Some(target)))
         })
         .filter(|(candidate, _)| need.model.is_none_or(|model| *candidate.model == *model))

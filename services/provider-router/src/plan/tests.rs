@@ -14,6 +14,9 @@ use crate::complexity::{Complexity, Feature};
 use crate::provider::{FailureClass, ProviderFailure};
 use crate::registry::Registry;
 use crate::registry::file::ProvidersFile;
+use crate::registry::models::Task;
+
+mod vectors;
 
 const FILE: &str = r#"
 default: main
@@ -63,6 +66,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(registry);
 
 fn need(target: Option<&'static str>) -> Need<'static> {
     Need {
+        task: Task::Chat,
         target,
         model: None,
         org: OrgId(Uuid::nil()),

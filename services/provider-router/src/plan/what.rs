@@ -1,12 +1,13 @@
 //! What a call needs of a model.
 
 use nexus_contracts::chat::ChatMessage;
-use nexus_contracts::events::{InferenceRequested, Purpose};
+use nexus_contracts::events::{EmbeddingRequested, InferenceRequested, Purpose};
 use nexus_contracts::settings::Privacy;
 use nexus_contracts::{OrgId, tokens};
 
+use crate::plan::Candidate;
 use crate::provider;
-use crate::registry::models::Model;
+use crate::registry::models::Task;
 use crate::registry::route::Capability;
 
 /// Answers are this long where nobody says how long.
@@ -31,6 +32,16 @@ impl Size {
             answer: limit.unwrap_or(USUAL_ANSWER),
         }
     }
+
+    /// The size of texts that are to become vectors.
+    #[must_use]
+    pub fn of_texts(texts: &[String]) -> Self {
+        let each = texts.iter().map(|text| tokens::of_text(text));
+        Self {
+            prompt: each.sum(),
+            answer: 0,
+        }
+    }
 }
 
 /// What a call needs.
@@ -40,6 +51,8 @@ impl Size {
     reason = "independent needs, each answered by one capability"
 )]
 pub struct Need<'a> {
+    /// What for.
+    pub task: Task,
     /// The provider or route that was chosen; the default when absent.
     pub target: Option<&'a str>,
     /// The model that was chosen; the target's when absent.
@@ -58,7 +71,7 @@ pub struct Need<'a> {
     pub images: bool,
     /// Whether the answer is held to a JSON Schema.
     pub schema: bool,
-    /// About how many tokens the prompt has.
+    /// About how many tokens the prompt has; of several texts the longest.
     pub tokens: u64,
     /// About how many tokens the answer may have.
     pub answer_tokens: u64,
@@ -75,6 +88,7 @@ impl<'a> Need<'a> {
         whose: (OrgId, &'a str),
     ) -> Self {
         Self {
+            task: Task::Chat,
             target: asked.provider.as_deref(),
             model: asked.model.as_deref(),
             org: whose.0,
@@ -89,9 +103,32 @@ impl<'a> Need<'a> {
         }
     }
 
+    /// What is needed to turn these texts into vectors; `whose` as above.
+    #[must_use]
+    pub fn of_texts(asked: &'a EmbeddingRequested, whose: (OrgId, &'a str)) -> Self {
+        let each = asked.input.iter().map(|text| tokens::of_text(text));
+        Self {
+            task: Task::Embed,
+            target: asked.provider.as_deref(),
+            model: asked.model.as_deref(),
+            org: whose.0,
+            seed: whose.1,
+            privacy: asked.privacy,
+            purpose: Purpose::Answer,
+            tools: false,
+            images: false,
+            schema: false,
+            tokens: each.max().unwrap_or_default(),
+            answer_tokens: 0,
+        }
+    }
+
     /// The first thing this model is known to lack.
-    pub(super) fn lacking(&self, model: Option<&Model>) -> Option<Capability> {
-        let model = model?;
+    pub(super) fn lacking(&self, candidate: &Candidate) -> Option<Capability> {
+        if self.task == Task::Embed && !candidate.configured.embeds(&candidate.model) {
+            return Some(Capability::Embed);
+        }
+        let model = candidate.spec()?;
         let lacks = |needed: bool, can: Option<bool>| needed && can == Some(false);
         if lacks(self.images, model.vision) {
             return Some(Capability::Vision);

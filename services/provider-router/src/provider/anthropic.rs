@@ -23,6 +23,7 @@ pub const TYPE: ProviderType = ProviderType {
     demo: false,
     local: false,
     default_model: "claude-sonnet-4-5",
+    embedding_model: None,
     base_url: Some("https://api.anthropic.com/v1"),
     api_key_env: Some("ANTHROPIC_API_KEY"),
     build,

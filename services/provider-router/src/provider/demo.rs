@@ -4,9 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nexus_contracts::chat::Usage;
+use nexus_contracts::tokens;
 
 use super::wire;
-use super::{ChatRequest, DeltaSink, FailureClass, Provider, ProviderFailure, ProviderType, Setup};
+use super::{
+    ChatRequest, DeltaSink, EmbedRequest, Embedded, FailureClass, Provider, ProviderFailure,
+    ProviderType, Setup,
+};
 use crate::assembler::{Answer, Assembler};
 use crate::demo;
 
@@ -16,6 +21,7 @@ pub const TYPE: ProviderType = ProviderType {
     demo: true,
     local: true,
     default_model: demo::MODEL,
+    embedding_model: Some(demo::embed::MODEL),
     base_url: None,
     api_key_env: None,
     build,
@@ -53,6 +59,16 @@ fn build(setup: &Setup<'_>) -> Result<Arc<dyn Provider>, ProviderFailure> {
     }))
 }
 
+impl Demo {
+    fn only(&self, only: &str, model: &str) -> Result<(), ProviderFailure> {
+        if model == only {
+            return Ok(());
+        }
+        let detail = format!("{} has no model `{model}`, only `{only}`", self.name);
+        Err(ProviderFailure::new(FailureClass::UnknownModel, detail))
+    }
+}
+
 #[async_trait]
 impl Provider for Demo {
     async fn chat(
@@ -60,11 +76,7 @@ impl Provider for Demo {
         request: &ChatRequest,
         sink: &mut dyn DeltaSink,
     ) -> Result<Answer, ProviderFailure> {
-        if request.model != demo::MODEL {
-            let (name, model, only) = (&self.name, &request.model, demo::MODEL);
-            let detail = format!("{name} has no model `{model}`, only `{only}`");
-            return Err(ProviderFailure::new(FailureClass::UnknownModel, detail));
-        }
+        self.only(demo::MODEL, &request.model)?;
         let mut assembler = Assembler::new(&request.id);
         let failed = |error| ProviderFailure::of_wire(&self.name, &error);
         for event in demo::respond(&wire::body(request, "max_tokens")) {
@@ -78,6 +90,30 @@ impl Provider for Demo {
             }
         }
         assembler.finish().map_err(failed)
+    }
+
+    async fn embed(&self, request: &EmbedRequest) -> Result<Embedded, ProviderFailure> {
+        self.only(demo::embed::MODEL, &request.model)?;
+        let usual = || Some(demo::embed::USUAL_LENGTH);
+        let length = request.dimensions.map_or_else(usual, |length| {
+            let length = usize::try_from(length).ok()?;
+            (1..=demo::embed::MOST_LENGTH)
+                .contains(&length)
+                .then_some(length)
+        });
+        let Some(length) = length else {
+            let (name, most) = (&self.name, demo::embed::MOST_LENGTH);
+            let detail = format!("{name} makes vectors of 1 to {most} `dimensions`");
+            return Err(ProviderFailure::new(FailureClass::BadRequest, detail));
+        };
+        let vectors = request.input.iter();
+        let vectors = vectors.map(|text| demo::embed::vector(text, length));
+        let tokens = request.input.iter().map(|text| tokens::of_text(text));
+        Ok(Embedded {
+            usage: Usage::of(tokens.sum(), 0),
+            vectors: vectors.collect(),
+            ..Embedded::default()
+        })
     }
 
     async fn probe(&self) -> Result<String, ProviderFailure> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ChatRequest;
+use super::{ChatRequest, EmbedRequest, Embedded};
 use crate::assembler::{Answer, WireError};
 
 /// The language of a kind of provider. Pure: data in, data out.
@@ -24,8 +24,36 @@ pub trait Dialect: Send + Sync {
         &[]
     }
 
+    /// How it is asked for vectors; `None` where it makes none.
+    fn vectors(&self) -> Option<&dyn Vectors> {
+        None
+    }
+
     /// Below the base URL: something cheap to get that needs the key.
     fn probe_path(&self) -> &'static str;
+}
+
+/// The part of a language in which texts become vectors.
+pub trait Vectors: Send + Sync {
+    /// Most texts of one request; at least 1. More of them are sent one after another.
+    fn at_once(&self) -> usize;
+
+    /// About how many tokens the texts of one request may have; a text that has more goes alone.
+    fn tokens_at_once(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// The request for the vectors of these texts of `request`.
+    ///
+    /// # Errors
+    /// Words for a person, when the interface cannot carry it; nothing was sent then.
+    fn call(&self, request: &EmbedRequest, texts: &[String]) -> Result<Call, String>;
+
+    /// Reads an answer; whether it has the right vectors is looked at by the caller.
+    ///
+    /// # Errors
+    /// [`WireError`].
+    fn read(&self, body: &[u8]) -> Result<Embedded, WireError>;
 }
 
 /// A POST.

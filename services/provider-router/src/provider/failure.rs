@@ -140,6 +140,7 @@ impl ProviderFailure {
             WireError::Sse(_)
             | WireError::NotJson(_)
             | WireError::TooLong
+            | WireError::NoVectors(_)
             | WireError::NamelessCall => FailureClass::Garbled,
         };
         Self::new(class, format!("{who}: {error}"))

@@ -7,6 +7,7 @@
 //! signatures back.
 
 pub mod body;
+mod embed;
 pub mod history;
 pub mod reader;
 pub mod sampling;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use nexus_contracts::Extra;
 use serde_json::{Map, Value};
 
-use super::dialect::{Call, Dialect, Reader};
+use super::dialect::{Call, Dialect, Reader, Vectors};
 use super::{ChatRequest, Provider, ProviderFailure, ProviderType, Setup, http};
 use reader::GeminiReader;
 
@@ -26,6 +27,7 @@ pub const TYPE: ProviderType = ProviderType {
     demo: false,
     local: false,
     default_model: "gemini-flash-latest",
+    embedding_model: Some("gemini-embedding-001"),
     base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
     api_key_env: Some("GEMINI_API_KEY"),
     build,
@@ -65,6 +67,10 @@ impl Dialect for Gemini {
     /// In a header rather than in the query: addresses end up in logs.
     fn key_header(&self, key: &str) -> (&'static str, String) {
         ("x-goog-api-key", key.to_owned())
+    }
+
+    fn vectors(&self) -> Option<&dyn Vectors> {
+        Some(self)
     }
 
     fn probe_path(&self) -> &'static str {

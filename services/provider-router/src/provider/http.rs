@@ -2,6 +2,7 @@
 
 mod keys;
 mod secrets;
+mod vectors;
 
 use std::sync::Arc;
 
@@ -12,7 +13,9 @@ use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 use super::dialect::Dialect;
-use super::{ChatRequest, DeltaSink, FailureClass, Provider, ProviderFailure, Setup};
+use super::{
+    ChatRequest, DeltaSink, EmbedRequest, Embedded, FailureClass, Provider, ProviderFailure, Setup,
+};
 use crate::assembler::{Answer, AnswerStream};
 use crate::registry::file::Timeouts;
 use crate::retry;
@@ -331,6 +334,13 @@ impl Provider for OverHttp {
     ) -> Result<Answer, ProviderFailure> {
         let total = self.timeouts.total;
         let answer = timeout(total, self.exchange(request, sink)).await;
+        let answer = answer.unwrap_or_else(|_elapsed| Err(self.silent("whole answer", total)));
+        answer.map_err(|failure| self.secrets.taken_out_of(failure))
+    }
+
+    async fn embed(&self, request: &EmbedRequest) -> Result<Embedded, ProviderFailure> {
+        let total = self.timeouts.total;
+        let answer = timeout(total, self.vectors(request)).await;
         let answer = answer.unwrap_or_else(|_elapsed| Err(self.silent("whole answer", total)));
         answer.map_err(|failure| self.secrets.taken_out_of(failure))
     }

@@ -19,7 +19,8 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{
-    ChatRequest, DeltaSink, FailureClass, Provider, ProviderFailure, ProviderType, Reach, Setup,
+    ChatRequest, DeltaSink, EmbedRequest, Embedded, FailureClass, Provider, ProviderFailure,
+    ProviderType, Reach, Setup,
 };
 use crate::assembler::{Answer, excerpt};
 
@@ -36,6 +37,7 @@ pub const TYPE: ProviderType = ProviderType {
     // Whoever runs Nexus says who may look into its inbox.
     local: true,
     default_model: MODEL,
+    embedding_model: None,
     base_url: None,
     api_key_env: None,
     build,
@@ -142,6 +144,11 @@ impl Provider for Human {
         }
     }
 
+    async fn embed(&self, _: &EmbedRequest) -> Result<Embedded, ProviderFailure> {
+        let what = "a person answers in words, and turns no texts into vectors";
+        Err(self.failure(FailureClass::Unsupported, what))
+    }
+
     async fn probe(&self) -> Result<String, ProviderFailure> {
         let Some(reach) = &self.reach else {
             let found = "a person answers, through a running node; `nexus inbox` shows what waits";
@@ -176,24 +183,16 @@ fn answered(answer: HumanAnswer) -> Answer {
 mod tests {
     use std::sync::Arc;
 
-    use async_trait::async_trait;
     use nexus_contracts::Timestamp;
     use nexus_contracts::chat::{ChatMessage, Role};
     use nexus_contracts::events::ModelParameters;
     use serde_json::json;
 
     use super::super::{
-        ChatRequest, DeltaSink, FailureClass, Origin, Provider, ProviderFailure, Setup,
+        ChatRequest, EmbedRequest, FailureClass, Nobody, Origin, Provider, ProviderFailure, Setup,
     };
     use super::{HumanAnswer, MODEL, answered};
     use crate::registry::file::ProvidersFile;
-
-    struct Nobody;
-
-    #[async_trait]
-    impl DeltaSink for Nobody {
-        async fn delta(&mut self, _: &str) {}
-    }
 
     fn built(settings: &str) -> Result<Arc<dyn Provider>, ProviderFailure> {
         let yaml = format!("providers: {{people: {{type: human{settings}}}}}");
@@ -257,6 +256,16 @@ mod tests {
             assert!(failure.detail.contains(word), "{failure}");
         }
         assert!(person.probe().await.unwrap().contains("running node"));
+        let texts = EmbedRequest {
+            id: "c1".to_owned(),
+            model: MODEL.to_owned(),
+            input: vec!["Hi".to_owned()],
+            dimensions: None,
+            origin: Origin::default(),
+        };
+        let failure = person.embed(&texts).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Unsupported);
+        assert!(failure.detail.contains("people: a person"), "{failure}");
     }
 
     #[test]

@@ -14,16 +14,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nexus_contracts::Envelope;
-use nexus_contracts::events::{Event, InferenceCompleted, InferenceFailed};
+use nexus_contracts::events::{
+    EmbeddingCompleted, EmbeddingFailed, Event, InferenceCompleted, InferenceFailed,
+};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    ChatRequest, DeltaSink, FailureClass, Provider, ProviderFailure, ProviderType, Reach, Setup,
+    ChatRequest, DeltaSink, EmbedRequest, Embedded, FailureClass, Nobody, Provider,
+    ProviderFailure, ProviderType, Reach, Setup,
 };
 use crate::assembler::Answer;
 use crate::registry::file::Timeouts;
 
 use call::Call;
+use heard::Heard;
 
 /// The model a worker takes when it is not told which.
 pub const MODEL: &str = "default";
@@ -34,6 +39,7 @@ pub const TYPE: ProviderType = ProviderType {
     demo: false,
     local: true,
     default_model: MODEL,
+    embedding_model: Some(MODEL),
     base_url: None,
     api_key_env: None,
     build,
@@ -100,6 +106,51 @@ impl Local {
         let failed: InferenceFailed = reply.decode().map_err(unreadable)?;
         Err(self.failure(class_of(&failed), failed.detail))
     }
+
+    /// The vectors a worker made for so many texts.
+    fn vectors(&self, reply: &Envelope, wanted: usize) -> Result<Embedded, ProviderFailure> {
+        let unreadable = |error| self.failure(FailureClass::Garbled, error);
+        if reply.event_type == EmbeddingCompleted::TYPE {
+            let completed: EmbeddingCompleted = reply.decode().map_err(unreadable)?;
+            let metadata = completed.extra.get("metadata").and_then(Value::as_object);
+            let embedded = Embedded {
+                vectors: completed.embeddings,
+                usage: completed.usage,
+                model: Some(completed.model),
+                metadata: metadata.cloned().into_iter().flatten().collect(),
+            };
+            let wrong = |error| ProviderFailure::of_wire(&self.name, &error);
+            return embedded.checked(wanted).map_err(wrong);
+        }
+        let failed: EmbeddingFailed = reply.decode().map_err(unreadable)?;
+        let failed = InferenceFailed {
+            code: failed.code,
+            detail: failed.detail,
+            retryable: failed.retryable,
+            provider: failed.provider,
+            extra: failed.extra,
+        };
+        Err(self.failure(class_of(&failed), failed.detail))
+    }
+
+    /// How workers are reached from here.
+    fn reach(&self) -> Result<&Reach, ProviderFailure> {
+        self.reach.as_ref().ok_or_else(|| {
+            let what =
+                "inference workers are asked through a running node; start one with `nexus up`";
+            self.failure(FailureClass::Unreachable, what)
+        })
+    }
+
+    /// This call's outcome, unless it takes too long in all.
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, ProviderFailure>>,
+    ) -> Result<T, ProviderFailure> {
+        let total = self.timeouts.total;
+        let outcome = timeout(total, call).await;
+        outcome.unwrap_or_else(|_elapsed| Err(self.silent("whole answer", total)))
+    }
 }
 
 /// What the failure of a worker means.
@@ -123,16 +174,20 @@ impl Provider for Local {
         request: &ChatRequest,
         sink: &mut dyn DeltaSink,
     ) -> Result<Answer, ProviderFailure> {
-        let Some(reach) = &self.reach else {
-            let what =
-                "inference workers are asked through a running node; start one with `nexus up`";
-            return Err(self.failure(FailureClass::Unreachable, what));
-        };
+        let reach = self.reach()?;
         self.find_worker(reach).await?;
-        let total = self.timeouts.total;
-        let call = Call::begin(self, reach, request).await?;
-        let answer = timeout(total, call.answer(sink)).await;
-        answer.unwrap_or_else(|_elapsed| Err(self.silent("whole answer", total)))
+        let call = Call::begin(self, reach, call::asked(self, reach, request)?).await?;
+        self.in_time(call.answer(sink)).await
+    }
+
+    async fn embed(&self, request: &EmbedRequest) -> Result<Embedded, ProviderFailure> {
+        let reach = self.reach()?;
+        self.find_worker(reach).await?;
+        let call = Call::begin(self, reach, call::texts(self, reach, request)?).await?;
+        // Nothing is said of vectors; what is heard are signs of life.
+        let mut heard = Heard::default();
+        let reply = self.in_time(call.reply(&mut heard, &mut Nobody)).await?;
+        self.vectors(&reply, request.input.len())
     }
 
     async fn probe(&self) -> Result<String, ProviderFailure> {

@@ -1,11 +1,13 @@
 //! Chat completions: `OpenAI`'s own and every server that speaks the same. The answer is read as raw
 //! JSON by [`crate::assembler`], so that fields this version does not know survive.
 
+mod embeddings;
+
 use std::sync::Arc;
 
 use nexus_contracts::derive_id;
 
-use super::dialect::{Call, Dialect, Reader};
+use super::dialect::{Call, Dialect, Reader, Vectors};
 use super::{ChatRequest, Provider, ProviderFailure, ProviderType, Setup, http, wire};
 use crate::assembler::Assembler;
 
@@ -18,6 +20,7 @@ pub const TYPE: ProviderType = ProviderType {
     demo: false,
     local: false,
     default_model: "gpt-5-mini",
+    embedding_model: Some("text-embedding-3-small"),
     base_url: Some(OPENAI),
     api_key_env: Some("OPENAI_API_KEY"),
     build,
@@ -27,6 +30,7 @@ pub const TYPE: ProviderType = ProviderType {
 pub const PERPLEXITY: ProviderType = ProviderType {
     name: "perplexity",
     default_model: "sonar",
+    embedding_model: None,
     base_url: Some("https://api.perplexity.ai"),
     api_key_env: Some("PERPLEXITY_API_KEY"),
     ..TYPE
@@ -36,6 +40,7 @@ pub const PERPLEXITY: ProviderType = ProviderType {
 pub const OLLAMA: ProviderType = ProviderType {
     name: "ollama",
     default_model: "qwen3",
+    embedding_model: Some("nomic-embed-text"),
     base_url: Some("http://127.0.0.1:11434/v1"),
     api_key_env: None,
     ..TYPE
@@ -91,6 +96,10 @@ impl Dialect for OpenAi {
 
     fn key_header(&self, key: &str) -> (&'static str, String) {
         ("authorization", format!("Bearer {key}"))
+    }
+
+    fn vectors(&self) -> Option<&dyn Vectors> {
+        Some(self)
     }
 
     fn probe_path(&self) -> &'static str {

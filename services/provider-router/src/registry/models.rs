@@ -14,6 +14,27 @@ use super::schema::Dollars;
 /// A million, of tokens and of parts of a dollar.
 const MILLION: u64 = 1_000_000;
 
+/// What a model is wanted for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Task {
+    /// To answer what was said.
+    #[default]
+    Chat,
+    /// To turn texts into vectors.
+    Embed,
+}
+
+impl Task {
+    /// Its name, as OpenTelemetry has it in `gen_ai.operation.name`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embed => "embeddings",
+        }
+    }
+}
+
 /// A model: its name alone, or what is known about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Model {
@@ -31,6 +52,9 @@ pub struct Model {
     /// Whether it can be held to a JSON Schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<bool>,
+    /// Whether it turns texts into vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embeds: Option<bool>,
     /// How good its answers are, 0 to 100, by whatever measure its owner trusts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<u8>,
@@ -140,6 +164,9 @@ pub(super) struct Described {
     /// Whether it can be held to a JSON Schema.
     #[serde(default)]
     schema: Option<bool>,
+    /// Whether it turns texts into vectors.
+    #[serde(default)]
+    embeds: Option<bool>,
     /// How good its answers are, 0 to 100, by whatever measure its owner trusts.
     #[serde(default)]
     #[schemars(range(max = 100))]
@@ -177,6 +204,7 @@ impl<'de> Visitor<'de> for NameOrMore {
             tools: of.tools,
             vision: of.vision,
             schema: of.schema,
+            embeds: of.embeds,
             quality: of.quality,
             price: of.price,
         })

@@ -117,6 +117,8 @@ pub enum Capability {
     Schema,
     /// Reading a prompt of this length.
     Context,
+    /// Turning texts into vectors.
+    Embed,
 }
 
 impl fmt::Display for Capability {
@@ -126,6 +128,7 @@ impl fmt::Display for Capability {
             Self::Tools => "call tools",
             Self::Schema => "be held to a JSON Schema",
             Self::Context => "read a prompt of this length",
+            Self::Embed => "turn texts into vectors",
         })
     }
 }

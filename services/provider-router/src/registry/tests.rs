@@ -47,6 +47,39 @@ fn a_real_provider_is_two_lines() {
 }
 
 #[test]
+fn vectors_are_made_by_the_first_that_embeds_or_the_usual_one() {
+    let made_by = |settings: &str| {
+        let text = format!("providers: {{it: {{{settings}}}}}");
+        status(&text, "it").embedding_model
+    };
+    for (settings, model) in [
+        ("type: demo", Some("demo-embed-1")),
+        ("type: openai", Some("text-embedding-3-small")),
+        ("type: gemini", Some("gemini-embedding-001")),
+        ("type: ollama", Some("nomic-embed-text")),
+        ("type: local", Some("default")),
+        ("type: human", None),
+        ("type: anthropic", None),
+        ("type: perplexity", None),
+        (
+            "type: local, models: [chat, {name: bge, embeds: true}, {name: e5, embeds: true}]",
+            Some("bge"),
+        ),
+        (
+            "type: openai, models: [{name: none, embeds: false}]",
+            Some("text-embedding-3-small"),
+        ),
+    ] {
+        assert_eq!(made_by(settings).as_deref(), model, "{settings}");
+    }
+    let wrong = error("providers: {it: {type: demo, models: [{name: m, embeds: maybe}]}}");
+    assert!(
+        wrong.contains("embeds") || wrong.contains("maybe"),
+        "{wrong}"
+    );
+}
+
+#[test]
 fn the_usual_key_goes_to_the_usual_address_only() {
     let text = "providers: {it: {type: openai, base_url: \"http://127.0.0.1:9/v1\"}}";
     assert!(status(text, "it").usable);

@@ -3,6 +3,7 @@
 
 mod expected;
 mod server;
+mod vectors;
 
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -17,12 +18,15 @@ pub(crate) enum Body {
     Status(u16, &'static str),
 }
 
+/// The head of a request, and its body.
+type Request = (String, Vec<u8>);
+
 type Answering = dyn Fn(usize) -> Body + Send + Sync;
 
 /// Ends when dropped.
 pub(crate) struct Server {
     port: u16,
-    heads: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Mutex<Vec<Request>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -33,8 +37,8 @@ impl Server {
     ) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let heads = Arc::<Mutex<Vec<String>>>::default();
-        let (seen, answering) = (Arc::clone(&heads), Arc::new(answering));
+        let all = Arc::<Mutex<Vec<Request>>>::default();
+        let (seen, answering) = (Arc::clone(&all), Arc::new(answering));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -46,7 +50,7 @@ impl Server {
         });
         Ok(Self {
             port,
-            heads,
+            seen: all,
             _tasks: tasks,
         })
     }
@@ -57,19 +61,26 @@ impl Server {
 
     /// The heads of all requests.
     pub(crate) fn heads(&self) -> Vec<String> {
-        let heads = self.heads.lock();
-        heads.unwrap_or_else(PoisonError::into_inner).clone()
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().map(|(head, _)| head.clone()).collect()
+    }
+
+    /// The bodies of all requests.
+    pub(crate) fn bodies(&self) -> Result<Vec<Value>> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let bodies = seen.iter().map(|(_, body)| serde_json::from_slice(body));
+        Ok(bodies.collect::<Result<_, _>>()?)
     }
 }
 
-async fn serve(stream: TcpStream, seen: &Mutex<Vec<String>>, answering: &Answering) -> Result<()> {
+async fn serve(stream: TcpStream, seen: &Mutex<Vec<Request>>, answering: &Answering) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     loop {
-        let head = head(&mut stream).await?;
+        let request = request(&mut stream).await?;
         let number = {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.push(head);
+            seen.push(request);
             seen.len() - 1
         };
         let answer = bytes(&answering(number));
@@ -77,8 +88,8 @@ async fn serve(stream: TcpStream, seen: &Mutex<Vec<String>>, answering: &Answeri
     }
 }
 
-/// The head of the next request; its body is read and forgotten.
-async fn head(stream: &mut BufReader<TcpStream>) -> Result<String> {
+/// The next request.
+async fn request(stream: &mut BufReader<TcpStream>) -> Result<Request> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         let read = stream.read_line(&mut head).await?;
@@ -89,8 +100,9 @@ async fn head(stream: &mut BufReader<TcpStream>) -> Result<String> {
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "));
     let length: usize = length.context("no length")?.parse()?;
-    stream.read_exact(&mut vec![0; length]).await?;
-    Ok(head)
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok((head, body))
 }
 
 fn bytes(body: &Body) -> Vec<u8> {

@@ -188,7 +188,7 @@ async fn an_unreadable_command_is_parked_and_its_sender_told() -> Result<()> {
     broken.payload = "nonsense".into();
     let (nobodys, _) = asking("c2", "Hi", None, |metadata| metadata.org_id = None)?;
     let (mut other, _) = question("c3", "Hi")?;
-    other.event_type = "embedding.requested".to_owned();
+    other.event_type = "painting.requested".to_owned();
     for (place, command) in [broken, nobodys, other].iter().enumerate() {
         world.publish(command).await?;
         let (result, answer) = world.answer(place + 1).await?;

@@ -12,7 +12,7 @@ use nexus_testkit::wait_until;
 
 use crate::world::{PATIENCE, World, asking, question, world};
 
-async fn cancel(world: &World, run: RunId) -> Result<()> {
+pub(crate) async fn cancel(world: &World, run: RunId) -> Result<()> {
     let now = world.deps.clock.now();
     let cancelled = Cancelled {
         at: now,

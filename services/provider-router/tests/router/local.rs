@@ -1,13 +1,17 @@
 //! Models that run here: commands to inference workers over the bus, their answers, and what is done when
 //! a worker is away, dies or says something else.
 
+mod vectors;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, Usage};
-use nexus_contracts::events::{InferenceCompleted, InferenceFailed, InferenceRequested};
+use nexus_contracts::events::{
+    EmbeddingRequested, InferenceCompleted, InferenceFailed, InferenceRequested,
+};
 use nexus_contracts::live::{Cancelled, LiveEvent};
 use nexus_contracts::{Envelope, Event, Extra, Metadata, RunId, channels, tables};
 use nexus_service_kit::{
@@ -28,6 +32,8 @@ enum Act {
     /// As one that begins anew.
     Begin(&'static str),
     Answer(&'static str),
+    /// This vector for each of these many texts.
+    Embed(usize, &'static [f32]),
     Fail(&'static str),
     /// Until it is cancelled.
     Hang,
@@ -127,10 +133,13 @@ impl Handler for Scripted {
                     report(&self.deps.bus, run, &event).await;
                 }
                 Act::Answer(whole) => return result(command, &completed(whole)),
-                Act::Fail(code) => return result(command, &failed(code)),
+                Act::Embed(count, vector) => {
+                    return result(command, &vectors::embedded(vec![vector.to_vec(); count]));
+                }
+                Act::Fail(code) => return fail(command, code),
                 Act::Hang => {
                     self.is_cancelled(run).await;
-                    return result(command, &failed("cancelled"));
+                    return fail(command, "cancelled");
                 }
                 Act::Wait => self.heard.notified().await,
             }
@@ -148,6 +157,14 @@ fn result(command: &Envelope, event: &impl Event) -> Outcome {
     let envelope = envelope.map_err(|error| Failure::reject(error.to_string()))?;
     let envelope = envelope.with_metadata(metadata);
     Ok(vec![outgoing(channels::INFERENCE_LOCAL_RESULTS, &envelope)])
+}
+
+fn fail(command: &Envelope, code: &str) -> Outcome {
+    if command.event_type == EmbeddingRequested::TYPE {
+        result(command, &vectors::failed(code))
+    } else {
+        result(command, &failed(code))
+    }
 }
 
 fn completed(text: &str) -> InferenceCompleted {

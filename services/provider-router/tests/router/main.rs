@@ -8,4 +8,5 @@ mod keeper;
 mod ledger;
 mod local;
 mod reload;
+mod vectors;
 mod world;

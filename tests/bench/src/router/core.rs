@@ -137,6 +137,7 @@ impl Core {
         done.reply.take_note(&took);
         match done.reply {
             Reply::Completed(completed) => Ok(completed.message.content),
+            Reply::Embedded(_) => bail!("vectors for a question"),
             Reply::Failed(failed) => bail!("{}: {}", failed.code, failed.detail),
         }
     }

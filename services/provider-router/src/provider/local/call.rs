@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use nexus_bus::LiveItem;
-use nexus_contracts::events::{InferenceRequested, Purpose};
+use nexus_contracts::events::{EmbeddingRequested, Event, InferenceRequested, Purpose};
 use nexus_contracts::live::{Cancelled, LiveEvent};
 use nexus_contracts::settings::Privacy;
 use nexus_contracts::{Envelope, Extra, MessageId, Metadata, RunId, Timestamp, channels, tables};
@@ -17,7 +17,9 @@ use tokio::time::timeout;
 use super::heard::Heard;
 use super::{Local, MODEL};
 use crate::assembler::Answer;
-use crate::provider::{ChatRequest, DeltaSink, FailureClass, ProviderFailure, Reach};
+use crate::provider::{
+    ChatRequest, DeltaSink, EmbedRequest, FailureClass, Origin, ProviderFailure, Reach,
+};
 
 /// Published anew this often while there is no answer: only a lost reply needs it, since commands are
 /// kept until they are carried out.
@@ -36,13 +38,12 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Gets everything ready; nothing is published yet.
+    /// Gets everything ready for this command; nothing is published yet.
     pub(super) async fn begin(
         local: &'a Local,
         reach: &'a Reach,
-        request: &ChatRequest,
+        envelope: Envelope,
     ) -> Result<Self, ProviderFailure> {
-        let envelope = command(local, reach, request)?;
         let Some(org) = envelope.metadata.org_id else {
             let what = "the request belongs to no organisation";
             return Err(local.failure(FailureClass::BadRequest, what));
@@ -67,6 +68,25 @@ impl<'a> Call<'a> {
 
     /// Asks, passes on what is said, and gives the answer.
     pub(super) async fn answer(self, sink: &mut dyn DeltaSink) -> Result<Answer, ProviderFailure> {
+        let (local, mut heard) = (self.local, Heard::default());
+        let reply = self.reply(&mut heard, sink).await?;
+        let answer = local.answer(&reply)?;
+        let Some(rest) = heard.rest_of(&answer.message.content) else {
+            let what = "another worker began the answer anew, and says something else";
+            return Err(local.failure(FailureClass::Interrupted, what));
+        };
+        if !rest.is_empty() {
+            sink.delta(rest).await;
+        }
+        Ok(answer)
+    }
+
+    /// Asks, passes on what is `heard` meanwhile, and gives what comes back.
+    pub(super) async fn reply(
+        self,
+        heard: &mut Heard,
+        sink: &mut dyn DeltaSink,
+    ) -> Result<Envelope, ProviderFailure> {
         let Self {
             local,
             reach,
@@ -86,7 +106,6 @@ impl<'a> Call<'a> {
             envelope,
             timing
         ));
-        let mut heard = Heard::default();
         let mut patience = local.timeouts.first_byte;
         let reply = loop {
             let item = tokio::select! {
@@ -113,48 +132,70 @@ impl<'a> Call<'a> {
         };
         let reply = reply.map_err(|error| unanswered(local, &error))?;
         unwanted.answered();
-        let answer = local.answer(&reply)?;
-        let Some(rest) = heard.rest_of(&answer.message.content) else {
-            let what = "another worker began the answer anew, and says something else";
-            return Err(local.failure(FailureClass::Interrupted, what));
-        };
-        if !rest.is_empty() {
-            sink.delta(rest).await;
-        }
-        Ok(answer)
+        Ok(reply)
     }
 }
 
-/// The command for this request.
-fn command(
+/// The command for this question.
+pub(super) fn asked(
     local: &Local,
     reach: &Reach,
     request: &ChatRequest,
 ) -> Result<Envelope, ProviderFailure> {
-    let unwritable = |error| local.failure(FailureClass::BadRequest, error);
-    let model = Some(request.model.clone()).filter(|model| model != MODEL);
     let asked = InferenceRequested {
         messages: request.messages.clone(),
         tools: request.tools.clone(),
         provider: Some(local.name.clone()),
-        model,
+        model: named(&request.model),
         parameters: request.parameters.clone(),
         quiet: false,
         purpose: Purpose::Answer,
         privacy: Privacy::Open,
         extra: Extra::new(),
     };
-    let id = MessageId::from(reach.clock.new_id());
-    let caused_by = MessageId::new(request.id.as_str());
-    let metadata = Metadata {
-        causation_id: caused_by.ok(),
-        ..request.origin.metadata.clone()
+    command(local, reach, &asked, (&request.id, &request.origin))
+}
+
+/// The command for these texts.
+pub(super) fn texts(
+    local: &Local,
+    reach: &Reach,
+    request: &EmbedRequest,
+) -> Result<Envelope, ProviderFailure> {
+    let asked = EmbeddingRequested {
+        input: request.input.clone(),
+        provider: Some(local.name.clone()),
+        model: named(&request.model),
+        dimensions: request.dimensions,
+        privacy: Privacy::Open,
+        extra: Extra::new(),
     };
-    let mut envelope = Envelope::new(id, reach.clock.now(), &asked)
+    command(local, reach, &asked, (&request.id, &request.origin))
+}
+
+/// The model, unless the worker is to choose.
+fn named(model: &str) -> Option<String> {
+    (model != MODEL).then(|| model.to_owned())
+}
+
+/// A command that asks this, caused by that one.
+fn command<E: Event>(
+    local: &Local,
+    reach: &Reach,
+    asked: &E,
+    (id, origin): (&str, &Origin),
+) -> Result<Envelope, ProviderFailure> {
+    let unwritable = |error| local.failure(FailureClass::BadRequest, error);
+    let metadata = Metadata {
+        causation_id: MessageId::new(id).ok(),
+        ..origin.metadata.clone()
+    };
+    let id = MessageId::from(reach.clock.new_id());
+    let mut envelope = Envelope::new(id, reach.clock.now(), asked)
         .map_err(unwritable)?
-        .correlated(request.origin.correlation_id.clone())
+        .correlated(origin.correlation_id.clone())
         .with_metadata(metadata);
-    envelope.traceparent.clone_from(&request.origin.traceparent);
+    envelope.traceparent.clone_from(&origin.traceparent);
     Ok(envelope)
 }
 

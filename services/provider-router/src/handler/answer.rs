@@ -1,0 +1,73 @@
+//! `inference.requested`: a model answers.
+
+use nexus_contracts::events::InferenceRequested;
+use nexus_service_kit::crash_point;
+use tokio::time::Instant;
+
+use super::Router;
+use crate::call::{Question, ask};
+use crate::command::Command;
+use crate::complexity::{self, Complexity, Estimator, Heuristic};
+use crate::live::Texts;
+use crate::plan::{self, Need, Plan, Size};
+use crate::provider::{ChatRequest, ProviderFailure};
+use crate::registry::Registry;
+use crate::reply::{self, Ended};
+use crate::tally::Tally;
+
+impl Router {
+    /// # Errors
+    /// When there is nobody to ask.
+    pub(super) async fn answer(
+        &self,
+        command: &Command,
+        asked: InferenceRequested,
+        tally: &Tally,
+        texts: &mut Texts,
+    ) -> Result<Ended, ProviderFailure> {
+        // What is changed meanwhile is for later calls.
+        let registry = self.providers.get();
+        let sized = Size::of(&asked, &asked.messages);
+        let plan = self.plan(&registry, command, &asked, &sized)?;
+        let first = plan.candidates.first();
+        let request = ChatRequest {
+            id: command.id.as_str().to_owned(),
+            model: first.map(|one| one.model.to_string()).unwrap_or_default(),
+            messages: asked.messages,
+            tools: asked.tools,
+            parameters: asked.parameters,
+            origin: command.origin.clone(),
+        };
+        let question = Question {
+            plan: &plan,
+            request: &request,
+            prompt_tokens: sized.prompt,
+            answer_tokens: sized.answer,
+            policy: &self.config.retries,
+            until: self.until(command),
+            quiet: asked.quiet,
+        };
+        crash_point!("provider-router.before_call");
+        let began = Instant::now();
+        let outcome = ask(&question, self.means(tally), texts).await;
+        Ok(reply::ended(outcome, &plan, began.elapsed()))
+    }
+
+    fn plan(
+        &self,
+        registry: &Registry,
+        command: &Command,
+        asked: &InferenceRequested,
+        sized: &Size,
+    ) -> Result<Plan, ProviderFailure> {
+        let (messages, tools) = (&asked.messages, &asked.tools);
+        let seed = command.seed();
+        let need = Need::of(asked, messages, sized, (command.org, &seed));
+        let complexity = if registry.weighs_complexity() {
+            Heuristic.estimate(&complexity::Question { messages, tools })
+        } else {
+            Complexity::of(Vec::new())
+        };
+        plan::plan(registry, &need, &complexity, &*self.health)
+    }
+}
