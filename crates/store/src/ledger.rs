@@ -21,11 +21,15 @@
 //! succeeded, may still store its result after its lease, also where a claim was already answered
 //! [`Claimed::Unknown`]: the truth is better late than never.
 //!
+//! Beside effects something else can be kept for a while, such as an answer that will do again:
+//! [`Ledger::remember`] and [`Ledger::recall`]. Erasing and pruning make no difference between them.
+//!
 //! Calls made at the same time share one transaction: at most 256 of them, with one statement per
 //! step. So the ledger costs little where it is busy, and nothing waits where it is not.
 
 mod batch;
 pub mod decide;
+mod memory;
 mod rows;
 
 use std::sync::Arc;
@@ -38,6 +42,7 @@ use tokio::task::JoinSet;
 
 use crate::{Migration, Store, StoreError, Value};
 use batch::{Ask, Key, Reply, Request};
+pub use memory::{Memory, Recalled};
 
 /// What may happen when a claim ends without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

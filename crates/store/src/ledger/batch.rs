@@ -7,7 +7,7 @@ use nexus_contracts::{MessageId, OrgId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Slot;
-use super::{Claim, Claimed, Completion, rows};
+use super::{Claim, Claimed, Completion, Memory, Recalled, rows};
 use crate::{Durability, Store, StoreError};
 
 /// Most calls in one transaction.
@@ -64,6 +64,11 @@ pub(super) enum Ask {
         epoch: u64,
         reply: Option<Reply<bool>>,
     },
+    Remember(Memory, Reply<bool>),
+    Recall {
+        now: Timestamp,
+        reply: Reply<Option<Recalled>>,
+    },
 }
 
 /// The answer to a call, before it is known to be committed.
@@ -71,6 +76,7 @@ enum Answer {
     Claimed(Claimed),
     Held(bool),
     Completed(Completion),
+    Recalled(Option<Recalled>),
 }
 
 /// Works off the queue until the last ledger is gone.
@@ -138,24 +144,25 @@ async fn attempt(store: &Store, batch: &[Request]) -> Result<Vec<Answer>, StoreE
 
 /// The rows a call is decided by.
 fn keys(request: &Request) -> impl Iterator<Item = Key> {
-    let erasure = match &request.ask {
-        Ask::Claim(claim, _) => erasure(claim),
-        _ => None,
-    };
-    std::iter::once(request.key.clone()).chain(erasure)
+    std::iter::once(request.key.clone()).chain(erasure(request))
 }
 
-/// The row that says that what a claim is about is gone.
-fn erasure(claim: &Claim) -> Option<Key> {
-    let about = claim.about.as_ref()?;
-    Some(Key::erasure(claim.org, about))
+/// The row that says that what a call is about is gone.
+fn erasure(request: &Request) -> Option<Key> {
+    let about = match &request.ask {
+        Ask::Claim(claim, _) => claim.about.as_ref(),
+        Ask::Remember(memory, _) => memory.about.as_ref(),
+        _ => None,
+    };
+    Some(Key::erasure(request.key.org, about?))
 }
 
 fn decide(slots: &mut BTreeMap<Key, Slot>, request: &Request) -> Answer {
-    if let Ask::Claim(claim, _) = &request.ask
-        && erasure(claim).is_some_and(|gone| slots.contains_key(&gone))
-    {
-        return Answer::Claimed(Claimed::Erased);
+    if erasure(request).is_some_and(|gone| slots.contains_key(&gone)) {
+        return match request.ask {
+            Ask::Claim(..) => Answer::Claimed(Claimed::Erased),
+            _ => Answer::Held(false),
+        };
     }
     let slot = slots.entry(request.key.clone()).or_default();
     match &request.ask {
@@ -165,6 +172,8 @@ fn decide(slots: &mut BTreeMap<Key, Slot>, request: &Request) -> Answer {
             epoch, result, now, ..
         } => Answer::Completed(slot.complete(*epoch, result.clone(), *now)),
         Ask::Release { epoch, .. } => Answer::Held(slot.release(*epoch)),
+        Ask::Remember(memory, _) => Answer::Held(slot.remember(memory)),
+        Ask::Recall { now, .. } => Answer::Recalled(slot.recall(*now)),
     }
 }
 
@@ -183,7 +192,10 @@ fn settle(request: Request, answer: Answer) -> Option<Request> {
                 ask: Ask::Release { epoch, reply: None },
             });
         }
-        (Ask::Heartbeat { reply, .. }, Answer::Held(held)) => drop(reply.send(Ok(held))),
+        (Ask::Heartbeat { reply, .. } | Ask::Remember(_, reply), Answer::Held(held)) => {
+            drop(reply.send(Ok(held)));
+        }
+        (Ask::Recall { reply, .. }, Answer::Recalled(found)) => drop(reply.send(Ok(found))),
         (Ask::Complete { reply, .. }, Answer::Completed(done)) => drop(reply.send(Ok(done))),
         (
             Ask::Release {
@@ -202,7 +214,10 @@ fn settle(request: Request, answer: Answer) -> Option<Request> {
 fn fail(request: Request, error: &StoreError) {
     match request.ask {
         Ask::Claim(_, reply) => drop(reply.send(Err(error.clone()))),
-        Ask::Heartbeat { reply, .. } => drop(reply.send(Err(error.clone()))),
+        Ask::Heartbeat { reply, .. } | Ask::Remember(_, reply) => {
+            drop(reply.send(Err(error.clone())));
+        }
+        Ask::Recall { reply, .. } => drop(reply.send(Err(error.clone()))),
         Ask::Complete { reply, .. } => drop(reply.send(Err(error.clone()))),
         Ask::Release {
             reply: Some(reply), ..

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nexus_contracts::Timestamp;
 
-use super::{Claim, Claimed, Completion, EffectClass};
+use super::{Claim, Claimed, Completion, EffectClass, Memory, Recalled};
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +28,25 @@ pub struct Effect {
     pub erased: bool,
 }
 
+/// What is in the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InTable {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The row as it was.
+    Earlier,
+    /// Another one, whose place it takes.
+    Another,
+}
+
 /// A row, if there is one, and whether it differs from what is stored.
 #[derive(Debug, Default)]
 pub struct Slot {
     /// The row.
     pub effect: Option<Effect>,
-    /// Whether there is one in the table.
-    pub stored: bool,
+    /// What there is in the table.
+    pub stored: InTable,
     /// Whether it must be written.
     pub changed: bool,
 }
@@ -45,7 +57,7 @@ impl Slot {
     pub const fn stored(effect: Effect) -> Self {
         Self {
             effect: Some(effect),
-            stored: true,
+            stored: InTable::Earlier,
             changed: false,
         }
     }
@@ -145,6 +157,41 @@ impl Slot {
         effect.lease_until = None;
         self.changed = true;
         Completion::Stored
+    }
+
+    /// Keeps something, unless there is something that counts.
+    pub fn remember(&mut self, memory: &Memory) -> bool {
+        let over = |effect: &Effect| {
+            effect.erased || (effect.result.is_some() && effect.expires_at <= memory.now)
+        };
+        let earlier = self.effect.as_ref();
+        if earlier.is_some_and(|effect| !over(effect)) {
+            return false;
+        }
+        self.effect = Some(Effect {
+            class: EffectClass::ReadOnly,
+            epoch: earlier.map_or(1, |effect| effect.epoch.saturating_add(1)),
+            attempt: 1,
+            lease_until: None,
+            expires_at: memory.expires_at,
+            result: Some((memory.now, memory.bytes.clone())),
+            about: memory.about.clone(),
+            erased: false,
+        });
+        self.changed = true;
+        if self.stored == InTable::Earlier {
+            self.stored = InTable::Another;
+        }
+        true
+    }
+
+    /// What is kept, if it still counts.
+    #[must_use]
+    pub fn recall(&self, now: Timestamp) -> Option<Recalled> {
+        let effect = self.effect.as_ref()?;
+        let counts = !effect.erased && effect.expires_at > now;
+        let (since, bytes) = effect.result.clone().filter(|_| counts)?;
+        Some(Recalled { since, bytes })
     }
 
     /// Gives a claim back; false when it is lost.

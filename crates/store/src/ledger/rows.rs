@@ -7,7 +7,7 @@ use nexus_contracts::{OrgId, Timestamp};
 
 use super::EffectClass;
 use super::batch::Key;
-use super::decide::{Effect, Slot};
+use super::decide::{Effect, InTable, Slot};
 use crate::session::Row;
 use crate::tx::{SharedTx, TenantRef};
 use crate::{InList, StoreError, StoreKind, Value};
@@ -23,6 +23,13 @@ const OVER_THE_OLD: &str = "ON CONFLICT (org_id, id) DO UPDATE SET epoch = exclu
      expires_at = excluded.expires_at, completed_at = excluded.completed_at, \
      result = excluded.result, about = excluded.about \
      WHERE effect.result IS NULL AND effect.erased = 0 AND effect.epoch <= excluded.epoch";
+
+/// Something else is kept in the place of what is over.
+const IN_ITS_PLACE: &str = "ON CONFLICT (org_id, id) DO UPDATE SET class = excluded.class, \
+     epoch = excluded.epoch, attempt = excluded.attempt, lease_until = excluded.lease_until, \
+     expires_at = excluded.expires_at, completed_at = excluded.completed_at, \
+     result = excluded.result, about = excluded.about, erased = excluded.erased \
+     WHERE effect.epoch < excluded.epoch";
 
 /// Where a slice of rows to prune ends; nothing when fewer rows than a slice are left.
 pub(super) const PRUNE_SLICE: &str = "SELECT expires_at FROM effect \
@@ -82,19 +89,21 @@ async fn load_of(
 /// Writes what changed, with the commit. Where a row appeared or changed meanwhile, that fails with
 /// [`StoreError::Overtaken`].
 pub(super) async fn store(tx: &SharedTx, slots: BTreeMap<Key, Slot>) -> Result<(), StoreError> {
-    // By organisation: new rows, and old ones.
-    let mut changed: BTreeMap<OrgId, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
+    let mut changed: BTreeMap<(OrgId, &str), Vec<Value>> = BTreeMap::new();
     for (key, slot) in slots {
         if let (true, Some(effect)) = (slot.changed, slot.effect) {
-            let (new, old) = changed.entry(key.org).or_default();
-            if slot.stored { old } else { new }.extend(values(key, effect));
+            let conflict = match slot.stored {
+                InTable::Nothing => UNLESS_THERE,
+                InTable::Earlier => OVER_THE_OLD,
+                InTable::Another => IN_ITS_PLACE,
+            };
+            let rows = changed.entry((key.org, conflict)).or_default();
+            rows.extend(values(key, effect));
         }
     }
-    for (org, (new, old)) in changed {
-        for (rows, conflict) in [(new, UNLESS_THERE), (old, OVER_THE_OLD)] {
-            let tx = tx.tenant(org);
-            tx.later_all_rows(INSERT, conflict, COLUMNS, rows).await?;
-        }
+    for ((org, conflict), rows) in changed {
+        let tx = tx.tenant(org);
+        tx.later_all_rows(INSERT, conflict, COLUMNS, rows).await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod durability;
 mod erasure;
 mod fixture;
 mod ledger;
+mod memory;
 mod migrations;
 mod poison;
 mod postgres;
@@ -79,6 +80,14 @@ on_every_database! {
         a_command_that_comes_later_finds_it_gone
         an_erasure_and_claims_at_once_leave_nothing
         no_byte_of_a_result_is_left;
+    memory:
+        what_is_kept_is_found_until_its_time_is_over
+        what_is_over_makes_room_and_nothing_else_does
+        an_effect_is_nobodys_memory
+        organisations_do_not_share_memories
+        it_goes_with_what_it_is_about
+        of_many_at_once_one_is_kept
+        what_is_too_large_is_refused;
     tenancy:
         another_organisation_reaches_nothing
         nobody_reaches_nothing
