@@ -77,14 +77,19 @@ impl Blobs {
     }
 
     /// Replaces large payloads by references.
-    pub(crate) async fn check_in(&self, batch: &mut [Outgoing]) -> Result<(), BusError> {
+    pub(crate) async fn check_in_all(&self, batch: &mut [Outgoing]) -> Result<(), BusError> {
         for outgoing in batch {
-            self.check_in_record(&mut outgoing.record).await?;
+            self.check_in(&mut outgoing.record).await?;
         }
         Ok(())
     }
 
-    async fn check_in_record(&self, record: &mut Record) -> Result<(), BusError> {
+    /// Replaces a payload by a reference to it where it is large: above `bus.inline_limit`. What goes
+    /// through channels is seen to by the bus.
+    ///
+    /// # Errors
+    /// [`BusError::Full`] when it cannot be stored.
+    pub async fn check_in(&self, record: &mut Record) -> Result<(), BusError> {
         if !self.is_large(record) {
             return Ok(());
         }
@@ -98,10 +103,9 @@ impl Blobs {
 
     /// What a settlement stores: outgoing records, and the delivery itself when it is buried.
     async fn check_in_settlement(&self, settlement: &mut Settlement) -> Result<(), BusError> {
-        self.check_in(&mut settlement.publish).await?;
+        self.check_in_all(&mut settlement.publish).await?;
         if matches!(settlement.action, Action::Dead { .. }) {
-            self.check_in_record(&mut settlement.leased.entry.record)
-                .await?;
+            self.check_in(&mut settlement.leased.entry.record).await?;
         }
         Ok(())
     }
@@ -123,7 +127,11 @@ impl Blobs {
     }
 
     /// Replaces a reference by the payload it stands for.
-    pub(crate) async fn check_out(&self, record: &mut Record) -> Result<(), BusError> {
+    ///
+    /// # Errors
+    /// [`BusError::MissingBlob`] when there is none, [`BusError::Unreachable`] when the store does not
+    /// answer.
+    pub async fn check_out(&self, record: &mut Record) -> Result<(), BusError> {
         let Some(reference) = record.text(PAYLOAD_REF) else {
             return Ok(());
         };

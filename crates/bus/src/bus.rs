@@ -53,7 +53,7 @@ impl Bus {
     /// # Errors
     /// Transient ones may be asked again; some records may then be stored twice.
     pub async fn publish(&self, mut batch: Vec<Outgoing>) -> Result<Vec<EntryId>, BusError> {
-        self.blobs.check_in(&mut batch).await?;
+        self.blobs.check_in_all(&mut batch).await?;
         self.backend.publish(&batch).await
     }
 

@@ -72,7 +72,7 @@ impl Node {
         let janitor = janitor::run(
             deps.clone(),
             config.retention.clone(),
-            offered.consumes.clone(),
+            &offered.consumes | &offered.unread,
         );
         deps.tasks.spawn("janitor", janitor);
         let info = worker_info(
@@ -191,6 +191,7 @@ impl Servers {
 struct Offered {
     routes: Router,
     consumes: BTreeSet<String>,
+    unread: BTreeSet<String>,
     permits: usize,
 }
 
@@ -199,10 +200,12 @@ impl Offered {
         let mut all = Self {
             routes: Router::new(),
             consumes: BTreeSet::new(),
+            unread: BTreeSet::new(),
             permits: 0,
         };
         for (service, started) in started {
             all.consumes.extend(started.consumes);
+            all.unread.extend(started.unread);
             all.permits += started.permits;
             if let Some(routes) = started.routes {
                 // axum panics where two routers claim one path.

@@ -103,7 +103,7 @@ async fn round(
         let LiveItem::Entry { data, .. } = item else {
             continue;
         };
-        match decode_reply(&data, now) {
+        match decode_reply(bus.blobs(), &data, now).await {
             Ok(answer) if answer.metadata.causation_id.as_ref() == Some(id) => return Ok(answer),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "a live reply cannot be read"),

@@ -25,6 +25,9 @@ pub struct Started {
     pub routes: Option<axum::Router>,
     /// The channels it reads; the node trims them and shows them in `workers`.
     pub consumes: Vec<String>,
+    /// The channels it writes that may have no reader, such as answers that are heard live; the node
+    /// trims them too.
+    pub unread: Vec<String>,
     /// How many messages it works on at once, over all channels.
     pub permits: usize,
 }

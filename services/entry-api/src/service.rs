@@ -106,6 +106,7 @@ impl Service for EntryApi {
             routes: Some(routes),
             consumes,
             permits,
+            ..Started::default()
         })
     }
 }

@@ -67,11 +67,12 @@ impl Service for InferenceWorker {
         deps.tasks
             .spawn("models", run(deps.clone(), config, ledger));
         Ok(Started {
-            routes: None,
             consumes: [INFERENCE_LOCAL, channels::CONVERSATIONS]
                 .map(str::to_owned)
                 .to_vec(),
+            unread: vec![channels::INFERENCE_LOCAL_RESULTS.to_owned()],
             permits,
+            ..Started::default()
         })
     }
 }

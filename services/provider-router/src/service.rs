@@ -113,6 +113,7 @@ impl Service for ProviderRouter {
             consumes: [channels::INFERENCE_REQUEST, channels::CONVERSATIONS]
                 .map(str::to_owned)
                 .to_vec(),
+            unread: vec![channels::EMBEDDING_RESPONSE.to_owned()],
             permits: config.permits,
         })
     }

@@ -68,6 +68,7 @@ impl Service for Recorder {
             routes: Some(routes),
             consumes,
             permits: self.config.permits,
+            ..Started::default()
         })
     }
 }

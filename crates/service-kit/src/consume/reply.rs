@@ -1,6 +1,7 @@
 //! Replies to whoever waits live: the worker's side of [`crate::request`].
 
-use nexus_bus::{Bus, LiveEntry, Outgoing, Record};
+use bytes::Bytes;
+use nexus_bus::{Blobs, Bus, BusError, LiveEntry, Outgoing, Record};
 use nexus_contracts::{ContentType, ContractError, Envelope, FieldsContext, MessageId, Timestamp};
 use serde_json::{Map, Value};
 
@@ -25,76 +26,93 @@ pub(super) fn is_wanted(record: &Record) -> bool {
 /// What was stored for a message, on its way to whoever waits.
 pub(super) struct Reply {
     topic: String,
-    entries: Vec<LiveEntry>,
+    records: Vec<Record>,
 }
 
 impl Reply {
     /// `None` when there is nothing to say.
     pub(super) fn new(record: &Record, publish: &[Outgoing]) -> Option<Self> {
         let id = MessageId::new(record.text("id")?).ok()?;
-        let entry = |outgoing: &Outgoing| {
-            let data = encode(&outgoing.record)?;
-            Some(LiveEntry {
-                snapshot: true,
-                data: data.into(),
-            })
-        };
-        let entries: Vec<_> = publish.iter().filter_map(entry).collect();
-        (!entries.is_empty()).then(|| Self {
+        let records: Vec<_> = publish.iter().map(|one| one.record.clone()).collect();
+        (!records.is_empty()).then(|| Self {
             topic: topic(&id),
-            entries,
+            records,
         })
     }
 
     /// Sends it. Live is lossy: whoever hears nothing asks again.
     pub(super) async fn send(self, bus: &Bus) {
-        if let Err(error) = bus.live_publish(&self.topic, &self.entries).await {
+        if let Err(error) = self.publish(bus).await {
             tracing::debug!(%error, "a live reply was lost; it will be asked for again");
         }
     }
+
+    /// Large payloads go the way of those in channels: a live stream has less room than a channel.
+    async fn publish(self, bus: &Bus) -> Result<(), BusError> {
+        let mut entries = Vec::new();
+        for mut record in self.records {
+            bus.blobs().check_in(&mut record).await?;
+            entries.extend(encode(&record).map(|data| LiveEntry {
+                snapshot: true,
+                data: data.into(),
+            }));
+        }
+        bus.live_publish(&self.topic, &entries).await?;
+        Ok(())
+    }
 }
 
-/// A record as JSON: its fields as texts, the payload as JSON text.
+/// A record as JSON: its fields as texts, the payload as JSON text unless it is in the blobs.
 fn encode(record: &Record) -> Option<String> {
-    let nameless = MessageId::new("reply").ok()?;
-    let context = FieldsContext {
-        fallback_id: nameless,
-        stored_at: Timestamp::from_millis(0),
-    };
-    let envelope = Envelope::from_fields(record.fields().to_vec(), &context).ok()?;
-    let payload = envelope.payload_json().ok()?.to_string();
     let mut object = Map::new();
     for (name, value) in record.fields() {
         let text = String::from_utf8_lossy(value).into_owned();
-        let text = match name.as_str() {
-            "payload" => payload.clone(),
-            "content_type" => continue,
-            _ => text,
-        };
         object.insert(name.clone(), Value::String(text));
     }
-    let json = ContentType::Json.as_str().to_owned();
-    object.insert("content_type".to_owned(), Value::String(json));
+    if record.get("payload").is_some() {
+        let (payload, json) = (as_json(record)?, ContentType::Json.as_str().to_owned());
+        object.insert("payload".to_owned(), Value::String(payload));
+        object.insert("content_type".to_owned(), Value::String(json));
+    }
     serde_json::to_string(&object).ok()
+}
+
+fn as_json(record: &Record) -> Option<String> {
+    let context = FieldsContext {
+        fallback_id: MessageId::new("reply").ok()?,
+        stored_at: Timestamp::from_millis(0),
+    };
+    let envelope = Envelope::from_fields(record.fields().to_vec(), &context).ok()?;
+    Some(envelope.payload_json().ok()?.to_string())
+}
+
+/// Why a reply cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    #[error("its fields: {0}")]
+    Fields(#[from] serde_json::Error),
+    #[error("its payload: {0}")]
+    Payload(#[from] BusError),
 }
 
 /// The other way round.
 ///
 /// # Errors
-/// When it is not what [`encode`] writes.
-pub(crate) fn decode(data: &[u8], now: Timestamp) -> Result<Envelope, ContractError> {
-    let bad = |reason: String| ContractError::BadField {
-        field: "reply",
-        reason,
-    };
-    let fields: std::collections::BTreeMap<String, String> =
-        serde_json::from_slice(data).map_err(|error| bad(error.to_string()))?;
+/// When it is not what [`encode`] writes, or its payload is not to be had.
+pub(crate) async fn decode(
+    blobs: &Blobs,
+    data: &[u8],
+    now: Timestamp,
+) -> Result<Envelope, Unreadable> {
+    let fields: std::collections::BTreeMap<String, String> = serde_json::from_slice(data)?;
+    let fields = fields.into_iter();
+    let mut record = Record::new(fields.map(|(name, text)| (name, Bytes::from(text))));
+    blobs.check_out(&mut record).await?;
     let context = FieldsContext {
         fallback_id: MessageId::new("reply")?,
         stored_at: now,
     };
-    Envelope::from_fields(
-        fields.into_iter().map(|(name, text)| (name, text.into())),
-        &context,
-    )
+    Ok(Envelope::from_fields(record.into_fields(), &context)?)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
-use nexus_bus::{BusConfig, BusUrl};
+use nexus_bus::{BusConfig, BusUrl, Outgoing, ReadFrom, Record};
 use nexus_contracts::tables;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,6 +53,7 @@ impl Service for Echo {
         Ok(Started {
             routes: Some(routes),
             consumes: vec!["said".to_owned()],
+            unread: vec!["echoes".to_owned()],
             permits: 64,
         })
     }
@@ -88,6 +89,36 @@ async fn until_ready(node: &RunningNode) {
     tokio::time::timeout(Duration::from_secs(10), ready)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_reads_is_trimmed_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder);
+    config.retention.every = Duration::from_millis(5);
+    config.retention.default = Duration::ZERO;
+    let node = Node::start(config, vec![service("one", "/one")])
+        .await
+        .unwrap();
+    let record = Record::new([("payload".to_owned(), "{}".into())]);
+    let channel = "echoes".to_owned();
+    let bus = node.bus().clone();
+    bus.publish(vec![Outgoing { channel, record }])
+        .await
+        .unwrap();
+    let trimmed = async {
+        while !bus
+            .read("echoes", ReadFrom::Start, 1)
+            .await
+            .unwrap()
+            .is_empty()
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), trimmed)
+        .await
+        .unwrap();
+    node.shutdown();
+    node.stopped().await.unwrap();
 }
 
 #[tokio::test]

@@ -14,6 +14,9 @@ use crate::{
 };
 use nexus_bus::Outgoing;
 
+/// Bytes that no live stream should carry: as many as a NATS server takes by default.
+const LARGE: usize = 1024 * 1024;
+
 /// Answers the n-th time it is asked; before that it says nothing. Rejects what is called `bad`.
 struct Worker {
     answers_at: usize,
@@ -45,10 +48,9 @@ impl Handler for Worker {
             (true, _) => {
                 let other = MessageId::new("somebody-else").unwrap();
                 let noise = outgoing("usage", &answer(&other, "noise"));
-                Ok(vec![
-                    noise,
-                    outgoing("results", &answer(&id, &format!("answer {asked}"))),
-                ])
+                let more = if id.as_str() == "large" { LARGE } else { 0 };
+                let said = format!("answer {asked}{}", "!".repeat(more));
+                Ok(vec![noise, outgoing("results", &answer(&id, &said))])
             }
         }
     }
@@ -115,6 +117,25 @@ async fn the_answer_to_this_question_comes_back() {
             .contains("1970-01-01T00:00:10.000Z"),
         "a deadline"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_answer_comes_back_and_leaves_the_live_stream_small() {
+    let (answer, bus) = ask(1, "large").await;
+    let said = said(answer);
+    assert!(
+        said.len() > LARGE && said.starts_with("answer 1"),
+        "{}",
+        said.len()
+    );
+    let live: usize = bus
+        .state()
+        .live
+        .values()
+        .flatten()
+        .map(|entry| entry.data.len())
+        .sum();
+    assert!(live < 4096, "{live} bytes");
 }
 
 #[tokio::test(start_paused = true)]
