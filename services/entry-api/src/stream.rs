@@ -235,6 +235,12 @@ impl EventStream {
                 self.stored.push_back(event);
             }
         }
+        if !self.announced.is_empty() {
+            // Of those that are over already nothing more comes.
+            for over in messages.asked_in(org, run).await? {
+                self.announced.remove(over.request.approval_id.as_str());
+            }
+        }
         Ok(())
     }
 }

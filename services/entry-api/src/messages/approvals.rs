@@ -114,6 +114,16 @@ impl Messages {
         self.approvals(org, &sql, values).await
     }
 
+    /// All approvals of a run, open or not, the oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn asked_in(&self, org: OrgId, run: RunId) -> Result<Vec<Approval>, Error> {
+        let sql = format!("{COLUMNS} AND p.run_id = $2 ORDER BY p.asked_at, p.approval_id");
+        self.approvals(org, &sql, vec![text(&org), text(&run)])
+            .await
+    }
+
     /// An approval of a person, open or not.
     ///
     /// # Errors
