@@ -284,7 +284,7 @@ impl Configured {
         let embeds = models.iter().find(|model| model.embeds == Some(true));
         let embedding_model = embeds
             .map(|model| model.name.as_str())
-            .or(kind.embedding_model);
+            .or_else(|| settings.usual_embedding_model());
         Ok(Self {
             name: name.into(),
             model: model.into(),
@@ -312,12 +312,12 @@ impl Configured {
         self.spec(model).is_some() || self.embedding_model.as_deref() == Some(model)
     }
 
-    /// Whether a model turns texts into vectors. What is not said is not held against it, where its
-    /// kind of provider has such models at all.
+    /// Whether a model turns texts into vectors. What is not said is not held against it, where such
+    /// models are known of its provider.
     #[must_use]
     pub fn embeds(&self, model: &str) -> bool {
         let said = self.spec(model).and_then(|known| known.embeds);
-        said.unwrap_or_else(|| self.kind.embedding_model.is_some())
+        said.unwrap_or_else(|| self.embedding_model.is_some())
     }
 
     /// The model for a task where `named` is named for answers, as in a target of a route: another one

@@ -181,7 +181,10 @@ impl Running<'_> {
                     attempt.model = answer.model().cloned();
                     attempt.end = End::Answered;
                 }
-                Err(failure) => attempt.end = End::Failed(failure.clone()),
+                Err(failure) => {
+                    attempt.usage = failure.used;
+                    attempt.end = End::Failed(failure.clone());
+                }
             }
         });
     }
@@ -191,10 +194,16 @@ impl Running<'_> {
         self.edit(|attempt| attempt.took = attempt.began.elapsed());
     }
 
-    /// How long the first piece of text took, if there was one.
+    /// How long the first piece of text took, if there was one; where nothing is said on the way, how
+    /// long the whole took.
     #[must_use]
-    pub fn first_text(self) -> Option<Duration> {
-        self.tally.0.lock().get(self.place)?.first_text
+    pub fn latency(self) -> Option<Duration> {
+        let all = self.tally.0.lock();
+        let attempt = all.get(self.place)?;
+        match attempt.task {
+            Task::Chat => attempt.first_text,
+            Task::Embed => Some(attempt.took),
+        }
     }
 
     /// About how many tokens it took.

@@ -201,7 +201,7 @@ impl Noted<'_> {
             Ok(_) => self
                 .means
                 .health
-                .answered(self.candidate, self.running.first_text()),
+                .answered(self.candidate, self.running.latency()),
             Err(failure) => self.means.health.failed(self.candidate, failure),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nexus_contracts::chat::Usage;
 use serde_json::Value;
 
 use crate::assembler::{WireError, excerpt, reported};
@@ -91,6 +92,8 @@ pub struct ProviderFailure {
     pub retry_after: Option<Duration>,
     /// Whether only the key was refused or used up, and another one is at hand.
     pub another_key: bool,
+    /// What is to be paid although it failed; zeros when nothing is known of it.
+    pub used: Usage,
 }
 
 impl ProviderFailure {
@@ -102,6 +105,7 @@ impl ProviderFailure {
             detail: detail.into(),
             retry_after: None,
             another_key: false,
+            used: Usage::default(),
         }
     }
 

@@ -98,7 +98,8 @@ fn headers(
     let mut secrets = Secrets::default();
     for (name, value) in &setup.settings.headers {
         let header = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|error| wrong(format!("`headers`: `{name}`: {error}")))?;
+            // Not repeated: who forgets to close a quote has the value in it.
+            .map_err(|error| wrong(format!("`headers`: one of the names cannot be sent: {error}")))?;
         let value = value.expose_secret();
         secrets.add_header(value);
         let value = secret_header(value)

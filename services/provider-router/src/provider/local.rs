@@ -33,13 +33,16 @@ use heard::Heard;
 /// The model a worker takes when it is not told which.
 pub const MODEL: &str = "default";
 
+/// The same for vectors, which another model makes: what becomes of one says nothing of the other.
+pub const EMBEDDING_MODEL: &str = "default-embedding";
+
 /// `type: local`.
 pub const TYPE: ProviderType = ProviderType {
     name: "local",
     demo: false,
     local: true,
     default_model: MODEL,
-    embedding_model: Some(MODEL),
+    embedding_model: Some(EMBEDDING_MODEL),
     base_url: None,
     api_key_env: None,
     build,

@@ -201,6 +201,19 @@ impl ProviderSettings {
         }
     }
 
+    /// The model that makes vectors where the file names none. What only speaks the language of another
+    /// company's interface does not have its models.
+    #[must_use]
+    pub fn usual_embedding_model(&self) -> Option<&'static str> {
+        let elsewhere = self.base_url.is_some()
+            && self
+                .kind
+                .0
+                .base_url
+                .is_some_and(|usual| !is_loopback(usual));
+        self.kind.0.embedding_model.filter(|_| !elsewhere)
+    }
+
     /// Whether what is said to it stays here: as the file says, else if it needs no network or is on
     /// this very machine.
     #[must_use]

@@ -57,7 +57,12 @@ fn vectors_are_made_by_the_first_that_embeds_or_the_usual_one() {
         ("type: openai", Some("text-embedding-3-small")),
         ("type: gemini", Some("gemini-embedding-001")),
         ("type: ollama", Some("nomic-embed-text")),
-        ("type: local", Some("default")),
+        ("type: local", Some("default-embedding")),
+        ("type: openai, base_url: 'http://x/v1'", None),
+        (
+            "type: ollama, base_url: 'http://x/v1'",
+            Some("nomic-embed-text"),
+        ),
         ("type: human", None),
         ("type: anthropic", None),
         ("type: perplexity", None),
@@ -152,7 +157,7 @@ fn a_broken_file_is_reported_with_its_line() {
         ),
         (
             "providers:\n  a: {type: openai, base_url: \"http://x\", headers: {\"b d\": x}}",
-            "b d",
+            "one of the names",
         ),
         (
             "providers:\n  a: {type: openai, delay_ms_per_token: 3}",

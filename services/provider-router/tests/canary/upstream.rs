@@ -135,7 +135,10 @@ fn answer(head: &Head) -> String {
         }
         "plain" => text(503, "", &format!("no upstream for {quoted}\nkey\n{key}")),
         "moved" => {
-            let address = format!("/elsewhere?raw={key}&key={}", in_address(key));
+            let escaped = in_address(key);
+            let lower = escaped.replace("%2F", "%2f").replace("%2B", "%2b");
+            let lower = lower.replace("%3D", "%3d");
+            let address = format!("/elsewhere?raw={key}&key={escaped}&again={lower}");
             let headers = format!("location: {address}\r\n");
             text(302, &headers, &format!("<a href=\"{address}\">moved</a>"))
         }

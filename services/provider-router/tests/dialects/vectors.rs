@@ -114,6 +114,41 @@ async fn gemini_is_asked_in_batches() -> Result<()> {
     Ok(())
 }
 
+/// An answer of Gemini to a full batch, with vectors of this length.
+fn full_batch(length: usize) -> &'static str {
+    let one = json!({"values": vec![1; length]});
+    let all = json!({"embeddings": vec![one; 100], "usageMetadata": {"promptTokenCount": 5}});
+    all.to_string().leak()
+}
+
+#[tokio::test]
+async fn what_the_first_batch_took_is_told_when_the_second_fails() -> Result<()> {
+    let full = full_batch(2);
+    let server = Server::start(move |number| match number {
+        0 => Body::Status(200, full),
+        _ => Body::Status(503, "not now"),
+    })
+    .await?;
+    let failure = embed("gemini", &server, &of(&["text"; 101])).await?;
+    let failure = failure.err().context("half of the vectors")?;
+    ensure!(failure.class == FailureClass::Unavailable, "{failure:?}");
+    ensure!(failure.used.input_tokens == 5, "{failure:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn vectors_that_cannot_be_kept_are_not_paid_for() -> Result<()> {
+    let full = full_batch(1000);
+    let server = Server::start(move |_| Body::Status(200, full)).await?;
+    let failure = embed("gemini", &server, &of(&["text"; 2048])).await?;
+    let failure = failure.err().context("two million numbers")?;
+    ensure!(failure.class == FailureClass::BadRequest, "{failure:?}");
+    ensure!(failure.detail.contains("at most 1500 texts"), "{failure}");
+    let asked = server.heads().len();
+    ensure!(asked == 1, "asked {asked} times");
+    Ok(())
+}
+
 #[tokio::test]
 async fn anthropic_says_that_it_has_none() -> Result<()> {
     let server = saying(&json!({})).await?;

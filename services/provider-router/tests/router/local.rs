@@ -196,7 +196,7 @@ async fn with_local() -> Result<World> {
     let base_url = world.fake.base_url();
     let text = format!(
         "default: local\nproviders:\n  local:\n    type: local\n    timeouts: {{idle: 300ms}}\n  \
-         it: {{type: openai, base_url: \"{base_url}\", model: m}}\nroutes:\n  \
+         it: {{type: openai, base_url: \"{base_url}\", model: m, models: [m, {{name: v, embeds: true}}]}}\nroutes:\n  \
          chain: {{targets: [{{provider: local}}, {{provider: it}}]}}\n"
     );
     world.edit(&text)?;

@@ -82,7 +82,8 @@ async fn chain() -> Result<(World, FakeOpenAi)> {
     let second = FakeOpenAi::start().await?;
     let (one, other) = (world.fake.base_url(), second.base_url());
     let text = format!(
-        "default: chain\nproviders:\n  first: {{type: openai, base_url: {one}, model: m1}}\n  \
+        "default: chain\nproviders:\n  first: {{type: openai, base_url: {one}, model: m1, \
+         models: [m1, {{name: text-embedding-3-small, embeds: true}}]}}\n  \
          second:\n    type: openai\n    base_url: {other}\n    locality: remote\n    model: m2\n    \
          models: [m2, {{name: v2, embeds: true, price: {{input: 2}}}}]\n  \
          blind: {{type: anthropic, base_url: {one}}}\n  \
@@ -301,8 +302,8 @@ async fn who_fails_again_and_again_is_left_alone_for_vectors_too() -> Result<()>
     let world = world(&[("reload_every", "5ms")]).await?;
     let url = world.fake.base_url();
     let text = format!(
-        "default: it\nproviders:\n  it: {{type: openai, base_url: \"{url}\", model: m, \
-         breaker: {{failures: 1, cooldown: 1h, max_cooldown: 1h}}}}\n  demo: {{type: demo}}\nroutes:\n  \
+        "default: it\nproviders:\n  it: {{type: openai, base_url: \"{url}\", model: v, \
+         models: [{{name: v, embeds: true}}], breaker: {{failures: 1, cooldown: 1h, max_cooldown: 1h}}}}\n  demo: {{type: demo}}\nroutes:\n  \
          chain: {{targets: [{{provider: it}}, {{provider: demo}}]}}\n"
     );
     world.edit(&text)?;

@@ -123,7 +123,8 @@ pub(crate) async fn world_on(database: Database, settings: &[(&str, &str)]) -> R
     let base_url = fake.base_url();
     let text = format!(
         "default: demo\nproviders:\n  demo: {{type: demo}}\n  it:\n    type: openai\n    \
-         base_url: {base_url}\n    model: m\n    headers: {{authorization: Bearer {CANARY}}}\n  \
+         base_url: {base_url}\n    model: m\n    \
+         models: [m, {{name: v, embeds: true}}]\n    headers: {{authorization: Bearer {CANARY}}}\n  \
          keyless: {{type: openai, api_key_env: NEXUS_TEST_NO_SUCH_KEY}}\n"
     );
     std::fs::write(&file, text)?;

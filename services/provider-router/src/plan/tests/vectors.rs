@@ -78,7 +78,7 @@ fn a_model_that_is_named_is_taken_unless_it_is_known_not_to() {
         (Some("two"), Some("unheard-of"), "unheard-of"),
         (None, Some("e2"), "e2"),
         (None, Some("nomic-embed-text"), "nomic-embed-text"),
-        (Some("workers"), None, "default"),
+        (Some("workers"), None, "default-embedding"),
         (Some("workers"), Some("bge"), "bge"),
     ] {
         let plan = planned(FILE, &need(target, model)).unwrap();

@@ -25,7 +25,8 @@ impl Secrets {
     /// A key or a password: as it is, and as it stands in an address.
     pub(super) fn add(&mut self, secret: &str) {
         let escaped = utf8_percent_encode(secret, RESERVED).to_string();
-        self.0.extend([secret.into(), escaped.into()]);
+        let lower = lower_escapes(&escaped);
+        self.0.extend([secret.into(), escaped.into(), lower.into()]);
         self.0
             .sort_by_key(|secret| Reverse(secret.expose_secret().len()));
     }
@@ -66,6 +67,19 @@ impl Secrets {
     }
 }
 
+/// With `%2f` for `%2F`, as some write it.
+fn lower_escapes(escaped: &str) -> String {
+    let mut parts = escaped.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        text.push('%');
+        text.push_str(&digits.to_ascii_lowercase());
+        text.push_str(rest);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::Secrets;
@@ -82,6 +96,8 @@ mod tests {
         secrets.add("canary/one+two=");
         assert_eq!(shown(&secrets, "bad canary/one+two=!"), "bad [redacted]!");
         let said = "see /login?key=canary%2Fone%2Btwo%3D";
+        assert_eq!(shown(&secrets, said), "see /login?key=[redacted]");
+        let said = "see /login?key=canary%2fone%2btwo%3d";
         assert_eq!(shown(&secrets, said), "see /login?key=[redacted]");
     }
 

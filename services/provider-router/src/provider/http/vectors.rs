@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::OverHttp;
 use crate::assembler::{MAX_STREAM_BYTES, WireError};
 use crate::provider::dialect::Vectors;
-use crate::provider::embed::{EmbedRequest, Embedded};
+use crate::provider::embed::{EmbedRequest, Embedded, check_numbers};
 use crate::provider::{FailureClass, ProviderFailure};
 
 impl OverHttp {
@@ -20,8 +20,22 @@ impl OverHttp {
             let what = "it has no interface that turns texts into vectors";
             return Err(self.failure(FailureClass::Unsupported, what));
         };
-        let unreadable = |error| ProviderFailure::of_wire(&self.name, &error);
         let mut all = Embedded::default();
+        let made = self.parts(request, vectors, &mut all).await;
+        let used = all.usage;
+        // Once more over all parts: they must be of one length.
+        let checked =
+            made.and_then(|()| all.checked(request.input.len()).map_err(self.unreadable()));
+        checked.map_err(|failure| ProviderFailure { used, ..failure })
+    }
+
+    /// Asks for one batch after the other, and adds what comes to `all`.
+    async fn parts(
+        &self,
+        request: &EmbedRequest,
+        vectors: &dyn Vectors,
+        all: &mut Embedded,
+    ) -> Result<(), ProviderFailure> {
         for texts in batches(&request.input, vectors) {
             let call = vectors.call(request, texts);
             let call = call.map_err(|why| self.failure(FailureClass::BadRequest, why))?;
@@ -33,11 +47,18 @@ impl OverHttp {
                 .body(call.body.to_string());
             let response = self.send(post, self.keys.next()).await?;
             let body = self.whole(response).await?;
-            let part = vectors.read(&body).map_err(unreadable)?;
-            all.append(part.checked(texts.len()).map_err(unreadable)?);
+            let mut part = vectors.read(&body).map_err(self.unreadable())?;
+            all.usage = all.usage.plus(std::mem::take(&mut part.usage));
+            all.append(part.checked(texts.len()).map_err(self.unreadable())?);
+            // Only now it is known how long they are: before the rest is paid for.
+            let fit = check_numbers(request.input.len(), all.length());
+            fit.map_err(|why| self.failure(FailureClass::BadRequest, why))?;
         }
-        // Once more over all parts: they must be of one length.
-        all.checked(request.input.len()).map_err(unreadable)
+        Ok(())
+    }
+
+    fn unreadable(&self) -> impl Fn(WireError) -> ProviderFailure {
+        |error| ProviderFailure::of_wire(&self.name, &error)
     }
 
     /// The body of an answer.

@@ -15,7 +15,7 @@ use nexus_service_kit::{RequestError, RequestTiming, put_table, request};
 use tokio::time::timeout;
 
 use super::heard::Heard;
-use super::{Local, MODEL};
+use super::{EMBEDDING_MODEL, Local, MODEL};
 use crate::assembler::Answer;
 use crate::provider::{
     ChatRequest, DeltaSink, EmbedRequest, FailureClass, Origin, ProviderFailure, Reach,
@@ -175,7 +175,7 @@ pub(super) fn texts(
 
 /// The model, unless the worker is to choose.
 fn named(model: &str) -> Option<String> {
-    (model != MODEL).then(|| model.to_owned())
+    (![MODEL, EMBEDDING_MODEL].contains(&model)).then(|| model.to_owned())
 }
 
 /// A command that asks this, caused by that one.
