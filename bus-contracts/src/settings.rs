@@ -59,6 +59,27 @@ impl Privacy {
     }
 }
 
+/// Whether an earlier answer to the same question of the same organisation will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Caching {
+    /// No: the model is asked.
+    #[default]
+    Off,
+    /// When everything that shapes the answer is the same, to the letter.
+    Exact,
+    /// When the last message means the same, and all the rest is the same to the letter.
+    Semantic,
+}
+
+impl Caching {
+    /// Whether the model is always asked.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
+    }
+}
+
 /// What a run may use. Every limit set by any layer holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +146,9 @@ pub struct Settings {
     /// Where what is said may go. The strictest layer wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<Privacy>,
+    /// Whether an earlier answer to the same question will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Caching>,
     /// How many days a conversation's history is kept beside its present state; for ever when
     /// absent. Read from the layers of the organisation and the globe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,6 +185,7 @@ impl Settings {
             }),
             summary_after: self.summary_after.or(general.summary_after),
             privacy: self.privacy.max(general.privacy),
+            cache: self.cache.or(general.cache),
             history_days: self.history_days.or(general.history_days),
         }
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{ChatMessage, FinishReason, ToolSpec, Usage};
-use crate::settings::Privacy;
+use crate::settings::{Caching, Privacy};
 use crate::{Event, Extra, channels};
 
 /// Sampling of a model call; what is absent is left to the provider.
@@ -84,6 +84,9 @@ pub struct InferenceRequested {
     /// Where what was said may go.
     #[serde(default, skip_serializing_if = "Privacy::is_open")]
     pub privacy: Privacy,
+    /// Whether an earlier answer to the same question will do.
+    #[serde(default, skip_serializing_if = "Caching::is_off")]
+    pub cache: Caching,
     /// What this version does not know.
     #[serde(flatten)]
     pub extra: Extra,

@@ -102,7 +102,11 @@ fn words(event_type: &str, payload: &Value) -> String {
                     .map(call_names)
                     .unwrap_or_default()
             ),
-            None => format!("{}: {}", text("/provider"), text("/message/content")),
+            None => {
+                // Nobody was asked: it is an earlier answer once more.
+                let kept = payload.pointer("/metadata/cache").map_or("", |_| " (kept)");
+                format!("{}{kept}: {}", text("/provider"), text("/message/content"))
+            }
         },
         "tool.requested" => format!("{} {}", text("/name"), text("/arguments")),
         "tool.completed" => format!("{} = {}", text("/name"), text("/result")),

@@ -1,6 +1,6 @@
 //! Settings of one message: which may be chosen, and what is said about the rest.
 
-use nexus_contracts::settings::{OnBusy, Privacy, RunLimits, ToolPolicy};
+use nexus_contracts::settings::{Caching, OnBusy, Privacy, RunLimits, ToolPolicy};
 use nexus_entry_api::request::parse;
 
 #[test]
@@ -46,10 +46,11 @@ fn every_setting_may_be_chosen_for_one_message() {
 
 #[test]
 fn where_it_may_go_and_how_it_is_sampled_is_taken_as_said() {
-    let body = r#"{"text": "x", "privacy": "local_only", "parameters":
+    let body = r#"{"text": "x", "privacy": "local_only", "cache": "semantic", "parameters":
         {"top_p": 0.5, "seed": 7, "response_format": {"type": "json_object"}}}"#;
     let settings = parse(body.as_bytes()).unwrap().settings;
     assert_eq!(settings.privacy, Some(Privacy::LocalOnly));
+    assert_eq!(settings.cache, Some(Caching::Semantic));
     let sampling = settings.parameters.unwrap().extra;
     assert_eq!(sampling["top_p"], 0.5);
     assert_eq!(sampling["seed"], 7);

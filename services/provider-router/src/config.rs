@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::cache::CacheConfig;
 use crate::retry::RetryPolicy;
 
 /// Every key, commented; also the defaults.
@@ -34,4 +35,6 @@ pub struct Config {
     /// How long results are kept, counted from the command's deadline.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub ledger_retention: Duration,
+    /// Answers that will do again.
+    pub cache: CacheConfig,
 }

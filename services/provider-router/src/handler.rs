@@ -1,6 +1,7 @@
 //! A command in, its result out: claimed in the ledger first, so that it is paid for once.
 
 mod answer;
+pub mod cached;
 mod embed;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::reply::{self, Done, Ended};
 use crate::tally::Tally;
 use crate::watch::{Stop, Watch};
 use crate::{stored, usage};
+use cached::Meanings;
 
 /// How long a command waits when the database cannot be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -61,6 +63,8 @@ pub struct Router {
     pub limits: Arc<SharedLimits>,
     /// The runs people no longer want.
     pub cancelled: TableView<Cancelled>,
+    /// What was answered before, by its meaning.
+    pub meanings: Meanings,
     /// See [`Config`].
     pub config: Config,
 }

@@ -17,6 +17,7 @@ use nexus_service_kit::{BatchHandler, Clock, Failure, Message, Outcome, outgoing
 use nexus_store::Ledger;
 
 use crate::NAME;
+use crate::handler::cached::Meanings;
 use crate::provider::human::table;
 
 /// How long an event waits when the database or the bus cannot be asked.
@@ -26,6 +27,8 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 pub struct Keeper {
     /// Where results are kept.
     pub ledger: Ledger,
+    /// What was answered before, by its meaning.
+    pub meanings: Meanings,
     /// Where questions wait for people.
     pub bus: Bus,
     /// Dates the receipts.
@@ -72,6 +75,8 @@ impl Keeper {
             let erased = self.ledger.erase(org, &about).await.map_err(|error| {
                 Failure::wait(STORE_PAUSE, format!("results cannot be erased: {error}"))
             })?;
+            // Behind the ledger: what is found here from now on is there no more. Other replicas see that.
+            self.meanings.forget(org, deleted.conversation_id);
             // Behind the ledger: a call that asks a person after this has lost its claim.
             let emptied = table::erase(&self.bus, org, deleted.conversation_id).await;
             emptied.map_err(|error| {

@@ -3,6 +3,7 @@
 pub mod announce;
 pub mod assembler;
 pub mod breaker;
+pub mod cache;
 pub mod call;
 pub mod command;
 pub mod complexity;

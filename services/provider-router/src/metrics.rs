@@ -1,4 +1,5 @@
-//! What is measured of every attempt, by provider and model. Never by tenant: labels are for ever.
+//! What is measured of every attempt, by provider and model, and of answers that are kept. Never by
+//! tenant: labels are for ever.
 
 use std::sync::Arc;
 
@@ -40,6 +41,42 @@ pub fn attempted(attempt: &Attempt) {
     if let Some(cost) = usage.cost_microusd {
         counter!("nexus_provider_cost_microusd_total", &labels).increment(cost);
     }
+}
+
+/// What came of looking an answer up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// One was found.
+    Hit,
+    /// None is kept.
+    Miss,
+    /// One was near, and the guard saw a difference.
+    Guarded,
+    /// One was alike, and is kept no more.
+    Gone,
+    /// Nobody who may read the message makes vectors.
+    NoVectors,
+    /// It could not be looked up.
+    Failed,
+}
+
+/// Notes that an answer was looked up: `exact` or `semantic`.
+pub fn looked_up(kind: &'static str, looked: Looked) {
+    let outcome = match looked {
+        Looked::Hit => "hit",
+        Looked::Miss => "miss",
+        Looked::Guarded => "guarded",
+        Looked::Gone => "gone",
+        Looked::NoVectors => "no_vectors",
+        Looked::Failed => "failed",
+    };
+    let labels = [("kind", kind), ("outcome", outcome)];
+    counter!("nexus_provider_cache_lookups_total", &labels).increment(1);
+}
+
+/// Notes what became of an answer that might do again.
+pub fn kept(outcome: &'static str) {
+    counter!("nexus_provider_cache_answers_total", "outcome" => outcome).increment(1);
 }
 
 type Label = (&'static str, SharedString);

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::complexity::Complexity;
 use crate::provider::{FailureClass, ProviderFailure};
 use crate::registry::models::{Model, Task};
-use crate::registry::route::{Capability, OnInterruption, Target, When};
+use crate::registry::route::{Capability, OnInterruption, Strategy, Target, When};
 use crate::registry::{Chosen, Configured, Registry};
 
 pub use order::{Facts, Nothing};
@@ -60,6 +60,8 @@ pub struct Skipped {
 pub struct Plan {
     /// The route that was meant, if it was one.
     pub route: Option<String>,
+    /// How they were put in order.
+    pub strategy: Strategy,
     /// At least one, the first to be asked first.
     pub candidates: Vec<Candidate>,
     /// Who is not asked.
@@ -264,6 +266,7 @@ fn finish(meant: &Chosen<'_>, sifted: Sifted) -> Result<Plan, ProviderFailure> {
     };
     Ok(Plan {
         route: route.map(|_| meant.name().to_owned()),
+        strategy: route.map_or_else(Strategy::default, |route| route.strategy),
         candidates,
         skipped: skipped.into_iter().map(|(skipped, _)| skipped).collect(),
         delegated: None,

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::provider::{FailureClass, Provider, ProviderFailure, ProviderType, Reach, Setup};
 
-use file::{ProviderSettings, ProvidersFile};
+use file::{Fingerprints, ProviderSettings, ProvidersFile};
 use models::{Model, Task};
 use route::{Delegates, Route, Target};
 
@@ -48,6 +48,8 @@ pub struct Configured {
     pub keys: usize,
     /// The same for as long as nothing in the file changes about it.
     pub fingerprint: Uuid,
+    /// The same for as long as nothing in the file changes about who answers there.
+    pub answers: Uuid,
     /// The provider, or why it cannot be used.
     pub provider: Result<Arc<dyn Provider>, ProviderFailure>,
 }
@@ -100,8 +102,8 @@ impl Registry {
     ) -> Result<Self, Error> {
         let default = file.default().unwrap_or_default().to_owned();
         let built = file.providers.iter().map(|(name, settings)| {
-            let fingerprint = file.fingerprint(name);
-            let configured = Configured::build((name, fingerprint), settings, secrets, reach)?;
+            let fingerprints = file.fingerprints(name);
+            let configured = Configured::build((name, fingerprints), settings, secrets, reach)?;
             Ok((name.clone(), Arc::new(configured)))
         });
         let providers = built.collect::<Result<BTreeMap<_, _>, Error>>()?;
@@ -252,7 +254,7 @@ fn hint(nearest: Option<&str>) -> String {
 
 impl Configured {
     fn build(
-        (name, fingerprint): (&str, Uuid),
+        (name, fingerprints): (&str, Fingerprints),
         settings: &ProviderSettings,
         secrets: Secrets<'_>,
         reach: Option<&Reach>,
@@ -295,7 +297,8 @@ impl Configured {
             limits: settings.limits,
             breaker: settings.breaker,
             keys,
-            fingerprint,
+            fingerprint: fingerprints.all,
+            answers: fingerprints.answers,
             provider,
         })
     }

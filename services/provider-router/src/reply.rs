@@ -10,6 +10,7 @@ use crate::call::{Answered, Unanswered};
 use crate::command::Reply;
 use crate::plan::Plan;
 use crate::provider::{Embedded, FailureClass, ProviderFailure, embed};
+use crate::registry::models::Task;
 use crate::tally::{self, Attempt, End};
 
 /// What became of a command that was carried out.
@@ -129,21 +130,29 @@ pub fn cancelled() -> Reply {
 impl Reply {
     /// Adds who failed on the way, and what the answer cost.
     pub fn take_note(&mut self, attempts: &[Attempt]) {
-        let mishaps: Vec<Value> = attempts.iter().filter_map(Attempt::mishap).collect();
+        // What was taken beside an answer, to look one up, is told apart.
+        let beside =
+            |attempt: &&Attempt| matches!(self, Self::Completed(_)) && attempt.task == Task::Embed;
+        let attempts: Vec<&Attempt> = attempts.iter().filter(|one| !beside(one)).collect();
+        let mishaps = attempts.iter().filter_map(|attempt| attempt.mishap());
+        let mishaps: Vec<Value> = mishaps.collect();
         if !mishaps.is_empty() {
             self.extra_mut()
                 .insert("attempts".to_owned(), mishaps.into());
         }
-        let answered = |attempt: &&Attempt| matches!(attempt.end, End::Answered);
+        let answered = |attempt: &&&Attempt| matches!(attempt.end, End::Answered);
         match self {
+            // For an answer that was kept nobody was asked.
+            Self::Completed(_) if attempts.is_empty() => {}
             Self::Completed(completed) => {
                 // Of an answer of several parts, all of them are paid for.
                 let whole = completed.metadata.contains_key("seams");
                 let counted = attempts.iter().filter(|attempt| whole || answered(attempt));
-                completed.usage = tally::sum(counted);
+                completed.usage = tally::sum(counted.copied());
             }
             Self::Embedded(embedded) => {
-                embedded.usage = tally::sum(attempts.iter().filter(answered));
+                let counted = attempts.iter().filter(answered);
+                embedded.usage = tally::sum(counted.copied());
             }
             Self::Failed(_) => {}
         }

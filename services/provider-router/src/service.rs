@@ -17,6 +17,7 @@ use crate::announce;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handler::Router;
+use crate::handler::cached::Meanings;
 use crate::health::{self, Health};
 use crate::inbox;
 use crate::keeper::Keeper;
@@ -71,8 +72,10 @@ impl Service for ProviderRouter {
         deps.tasks.spawn("reload", reload.keep(deps.clone(), every));
         deps.tasks
             .spawn("prune", prune(deps.clone(), ledger.clone()));
+        let meanings = Meanings::new(config.cache.vectors, rand::random());
         let keeper = Keeper {
             ledger: ledger.clone(),
+            meanings: meanings.clone(),
             bus: deps.bus.clone(),
             clock: deps.clock.clone(),
         };
@@ -99,6 +102,7 @@ impl Service for ProviderRouter {
             health,
             limits,
             cancelled: TableView::watch(deps, tables::RUNS_CANCELLED).await,
+            meanings,
             config: config.clone(),
         };
         let spec = ConsumerSpec {

@@ -256,6 +256,8 @@ pub fn sum<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Usage {
     attempts.fold(Usage::default(), |sum, attempt| sum.plus(attempt.usage))
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Whole milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

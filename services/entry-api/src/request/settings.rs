@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nexus_contracts::Extra;
 use nexus_contracts::events::ModelParameters;
-use nexus_contracts::settings::{OnBusy, Privacy, RunLimits, Settings, ToolPolicy};
+use nexus_contracts::settings::{Caching, OnBusy, Privacy, RunLimits, Settings, ToolPolicy};
 use serde_json::Value;
 
 use super::Invalid;
@@ -12,7 +12,7 @@ use super::fields::{Fields, checked_name, whole, word};
 
 /// Every setting a request may choose: all but how long history is kept, which is the
 /// organisation's to say.
-pub(super) const SETTINGS: [&str; 14] = [
+pub(super) const SETTINGS: [&str; 15] = [
     "provider",
     "model",
     "tools",
@@ -27,6 +27,7 @@ pub(super) const SETTINGS: [&str; 14] = [
     "context_tokens",
     "summary_after",
     "privacy",
+    "cache",
 ];
 
 /// Most tools or models one request may name.
@@ -64,6 +65,12 @@ const PLACES: [(&str, Privacy); 3] = [
     ("local_only", Privacy::LocalOnly),
 ];
 
+const CACHES: [(&str, Caching); 3] = [
+    ("off", Caching::Off),
+    ("exact", Caching::Exact),
+    ("semantic", Caching::Semantic),
+];
+
 /// Sampling that goes to the provider as it is: what it means is the provider's to say.
 const PASSED_ON: [&str; 5] = [
     "seed",
@@ -94,6 +101,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Settings, Invalid> {
         })?,
         summary_after: fields.whole("summary_after", (0, U32))?,
         privacy: fields.word("privacy", &PLACES)?,
+        cache: fields.word("cache", &CACHES)?,
         history_days: None,
     })
 }

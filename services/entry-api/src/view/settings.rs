@@ -37,6 +37,9 @@ pub struct ChosenSettings {
     pub summary_after: Option<u32>,
     /// Where what is said may go: `open`, `sensitive`, `local_only`; the last two never leave.
     pub privacy: Option<String>,
+    /// Whether an earlier answer of the organisation will do: `off`, `exact` (to the same question to the
+    /// letter), `semantic` (to one that means the same).
+    pub cache: Option<String>,
 }
 
 /// Sampling.

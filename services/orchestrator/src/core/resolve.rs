@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nexus_contracts::events::ModelParameters;
-use nexus_contracts::settings::{OnBusy, Privacy, RunLimits, Settings, ToolPolicy};
+use nexus_contracts::settings::{Caching, OnBusy, Privacy, RunLimits, Settings, ToolPolicy};
 use nexus_contracts::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,9 @@ pub struct Resolved {
     /// Where what is said may go.
     #[serde(default)]
     pub privacy: Privacy,
+    /// Whether an earlier answer will do.
+    #[serde(default)]
+    pub cache: Caching,
     /// Sampling.
     pub parameters: ModelParameters,
     /// What the model is told to be; may be empty.
@@ -100,6 +103,7 @@ fn settle(settings: Settings) -> Resolved {
         model: settings.model,
         tools: settings.tools,
         privacy: settings.privacy.unwrap_or_default(),
+        cache: settings.cache.unwrap_or_default(),
         parameters: settings.parameters.unwrap_or_default(),
         instructions: settings.instructions.unwrap_or_default(),
         on_busy: settings.on_busy.unwrap_or(OnBusy::Queue),

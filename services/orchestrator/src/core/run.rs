@@ -5,6 +5,7 @@ use nexus_contracts::events::{
     Clarification, InferenceCompleted, InferenceRequested, MessageCompleted, MessageFailed,
     MessageSubmitted, Purpose,
 };
+use nexus_contracts::settings::Caching;
 use nexus_contracts::{Extra, derive_id, tokens};
 use uuid::Uuid;
 
@@ -116,6 +117,12 @@ fn request(state: &State, run: &mut Run, ctx: &Ctx<'_>) -> InferenceRequested {
         quiet: several,
         purpose: Purpose::Answer,
         privacy: state.privacy,
+        // Answers are drawn to differ.
+        cache: if several {
+            Caching::Off
+        } else {
+            run.settings.cache
+        },
         extra: Extra::new(),
     }
 }

@@ -7,6 +7,7 @@ use nexus_contracts::events::{
     ConversationRenamed, ConversationSummarized, InferenceCompleted, InferenceRequested,
     ModelParameters, Purpose,
 };
+use nexus_contracts::settings::Caching;
 use nexus_contracts::{Extra, MessageId, tokens};
 
 use super::command::{Command, Fact, command_id};
@@ -63,6 +64,7 @@ pub fn ask(
         quiet: true,
         purpose: Purpose::Summary,
         privacy: state.privacy,
+        cache: Caching::Off,
         extra: Extra::new(),
     };
     state.summarizing = Some(Summarizing {

@@ -2,6 +2,7 @@
 
 use nexus_contracts::chat::{ChatMessage, Role};
 use nexus_contracts::events::{Agreement, InferenceFailed, MessageCompleted};
+use nexus_contracts::settings::Caching;
 use nexus_contracts::{Extra, MessageId};
 use nexus_orchestrator::core::{Command, Input, State};
 
@@ -110,6 +111,24 @@ fn one_answer_is_drawn_and_streams_unless_more_are_asked_for() {
     assert!(!quiet);
     let (_, commands) = world.apply(&state, &answer(&commands, "hi"));
     assert_eq!(completed(&commands).agreement, None);
+}
+
+#[test]
+fn earlier_answers_will_do_where_somebody_says_so_but_not_for_answers_that_vote() {
+    let caching = |samples, cache| {
+        let mut world = World::default();
+        world.global().samples = Some(samples);
+        world.global().cache = cache;
+        let (_, commands) = world.first("hello");
+        let asked = commands.iter().filter_map(|command| match command {
+            Command::Infer { event, .. } => Some(event.cache),
+            _ => None,
+        });
+        asked.collect::<Vec<_>>()
+    };
+    assert_eq!(caching(1, None), [Caching::Off]);
+    assert_eq!(caching(1, Some(Caching::Exact)), [Caching::Exact]);
+    assert_eq!(caching(2, Some(Caching::Exact)), [Caching::Off; 2]);
 }
 
 /// `math_solver` requires `expression`.

@@ -27,7 +27,7 @@ use crate::provider::{
     ChatRequest, DeltaSink, FailureClass, Origin, Provider, ProviderFailure, openai,
 };
 use crate::registry::Configured;
-use crate::registry::route::OnInterruption;
+use crate::registry::route::{OnInterruption, Strategy};
 use crate::retry::RetryPolicy;
 use crate::tally::{Attempt, Tally};
 
@@ -160,6 +160,7 @@ impl World {
         Self {
             plan: Plan {
                 route: Some("r".to_owned()),
+                strategy: Strategy::Order,
                 candidates: candidates.collect(),
                 skipped: Vec::new(),
                 delegated: None,
@@ -240,6 +241,7 @@ fn candidate(name: &str, provider: &Arc<Scripted>, limits: Limits) -> Candidate 
             breaker: crate::breaker::BreakerPolicy::default(),
             keys: 2,
             fingerprint: uuid::Uuid::nil(),
+            answers: uuid::Uuid::nil(),
             provider: Ok(Arc::clone(provider) as Arc<dyn Provider>),
         }),
         model: "m".into(),

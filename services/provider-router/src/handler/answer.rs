@@ -1,19 +1,23 @@
 //! `inference.requested`: a model answers.
 
+use std::sync::Arc;
+
 use nexus_contracts::events::InferenceRequested;
 use nexus_service_kit::crash_point;
 use tokio::time::Instant;
 
 use super::Router;
+use super::cached::Search;
+use crate::cache::kept::Kept;
 use crate::call::{Question, ask};
-use crate::command::Command;
+use crate::command::{Command, Reply};
 use crate::complexity::{self, Complexity, Estimator, Heuristic};
 use crate::live::Texts;
 use crate::plan::{self, Need, Plan, Size};
-use crate::provider::{ChatRequest, ProviderFailure};
+use crate::provider::{ChatRequest, DeltaSink, ProviderFailure};
 use crate::registry::Registry;
-use crate::reply::{self, Ended};
-use crate::tally::Tally;
+use crate::reply::{self, Done, Ended};
+use crate::tally::{Tally, millis};
 
 impl Router {
     /// # Errors
@@ -29,6 +33,18 @@ impl Router {
         let registry = self.providers.get();
         let sized = Size::of(&asked, &asked.messages);
         let plan = self.plan(&registry, command, &asked, &sized)?;
+        let began = Instant::now();
+        // Behind the plan: what may not be asked now is not answered from what is kept either.
+        let sought = match Box::pin(self.search(command, &asked, &plan, tally)).await {
+            Some(Search::Found(mut found)) => {
+                texts.delta(&found.message.content).await;
+                found.duration_ms = millis(began.elapsed());
+                let reply = Reply::Completed(found);
+                return Ok(Ended::Done(Box::new(Done { reply, keep: true })));
+            }
+            Some(Search::Open(sought)) => Some(sought),
+            None => None,
+        };
         let first = plan.candidates.first();
         let request = ChatRequest {
             id: command.id.as_str().to_owned(),
@@ -50,7 +66,16 @@ impl Router {
         crash_point!("provider-router.before_call");
         let began = Instant::now();
         let outcome = ask(&question, self.means(tally), texts).await;
-        Ok(reply::ended(outcome, &plan, began.elapsed()))
+        let model = outcome.as_ref().ok().map(|one| Arc::clone(&one.model));
+        let ended = reply::ended(outcome, &plan, began.elapsed());
+        if let (Some(sought), Some(model)) = (sought, model)
+            && let Ended::Done(done) = &ended
+            && let Reply::Completed(completed) = &done.reply
+        {
+            let kept = Kept::of(completed, &model, &plan);
+            self.keep_answer(command, *sought, kept).await;
+        }
+        Ok(ended)
     }
 
     fn plan(

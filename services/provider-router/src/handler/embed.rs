@@ -2,15 +2,24 @@
 
 use nexus_contracts::events::EmbeddingRequested;
 use nexus_service_kit::crash_point;
+use tokio::time::Instant;
 
 use super::Router;
-use crate::call::{Question, ask};
+use crate::call::{Answered, Question, Unanswered, ask};
 use crate::command::Command;
 use crate::complexity::Complexity;
-use crate::plan::{self, Need, Size};
-use crate::provider::{EmbedRequest, FailureClass, Nobody, ProviderFailure, embed};
+use crate::plan::{self, Need, Plan, Size};
+use crate::provider::{EmbedRequest, Embedded, FailureClass, Nobody, ProviderFailure, embed};
 use crate::reply::{self, Ended};
 use crate::tally::Tally;
+
+/// What a call for vectors came to, and who was asked.
+pub(super) struct Vectors {
+    /// The vectors.
+    pub(super) outcome: Result<Answered<Embedded>, Unanswered>,
+    /// Who was to be asked.
+    plan: Plan,
+}
 
 impl Router {
     /// # Errors
@@ -21,6 +30,22 @@ impl Router {
         asked: EmbeddingRequested,
         tally: &Tally,
     ) -> Result<Ended, ProviderFailure> {
+        let until = self.until(command);
+        let vectors = self.embed(command, asked, until, tally).await?;
+        Ok(reply::embedded(vectors.outcome, &vectors.plan))
+    }
+
+    /// The vectors, no later than `until`.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) async fn embed(
+        &self,
+        command: &Command,
+        asked: EmbeddingRequested,
+        until: Instant,
+        tally: &Tally,
+    ) -> Result<Vectors, ProviderFailure> {
         embed::check(&asked.input, asked.dimensions)
             .map_err(|why| ProviderFailure::new(FailureClass::BadRequest, why))?;
         let registry = self.providers.get();
@@ -44,12 +69,12 @@ impl Router {
             prompt_tokens: sized.prompt,
             answer_tokens: sized.answer,
             policy: &self.config.retries,
-            until: self.until(command),
+            until,
             quiet: true,
         };
         crash_point!("provider-router.before_call");
         // Vectors come at once: nothing is said on the way.
         let outcome = ask(&question, self.means(tally), &mut Nobody).await;
-        Ok(reply::embedded(outcome, &plan))
+        Ok(Vectors { outcome, plan })
     }
 }

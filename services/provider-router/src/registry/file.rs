@@ -48,9 +48,42 @@ pub struct ProvidersFile {
     #[serde(default)]
     #[schemars(with = "DelegatesSchema")]
     pub delegates: Delegates,
-    /// What the file says of each provider, as a hash.
+    /// What the file says of each provider, as hashes.
     #[serde(skip)]
-    fingerprints: BTreeMap<String, Uuid>,
+    fingerprints: BTreeMap<String, Fingerprints>,
+}
+
+/// What the file says of a provider, as hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprints {
+    /// Of all of it.
+    pub all: Uuid,
+    /// Of all but what leaves its answers what they are.
+    pub answers: Uuid,
+}
+
+/// What says how a provider is asked, and how its models fare and what they cost, rather than who
+/// answers.
+const LEAVES_ANSWERS: [&str; 5] = [
+    "models",
+    "limits",
+    "breaker",
+    "timeouts",
+    "delay_ms_per_token",
+];
+
+impl Fingerprints {
+    fn of(said: &Value) -> Self {
+        let hash = |said: &Value| derive_id([said.to_string().as_bytes()]);
+        let mut answers = said.clone();
+        if let Value::Object(keys) = &mut answers {
+            keys.retain(|key, _| !LEAVES_ANSWERS.contains(&key.as_str()));
+        }
+        Self {
+            all: hash(said),
+            answers: hash(&answers),
+        }
+    }
 }
 
 /// One provider. Which keys mean something depends on its type.
@@ -290,10 +323,7 @@ impl ProvidersFile {
         check::check(&file, &document)?;
         let said = document.value().get("providers").and_then(Value::as_object);
         let said = said.into_iter().flatten();
-        let hashed = said.map(|(name, said)| {
-            let fingerprint = derive_id([said.to_string().as_bytes()]);
-            (name.clone(), fingerprint)
-        });
+        let hashed = said.map(|(name, said)| (name.clone(), Fingerprints::of(said)));
         file.fingerprints = hashed.collect();
         Ok(file)
     }
@@ -311,7 +341,7 @@ impl ProvidersFile {
 
     /// The same for as long as the file says the same of this provider.
     #[must_use]
-    pub fn fingerprint(&self, name: &str) -> Uuid {
+    pub fn fingerprints(&self, name: &str) -> Fingerprints {
         self.fingerprints.get(name).copied().unwrap_or_default()
     }
 

@@ -123,6 +123,7 @@ fn question(provider: &str) -> Result<(Envelope, RunId)> {
         quiet: false,
         purpose: Purpose::Answer,
         privacy: nexus_contracts::settings::Privacy::Open,
+        cache: nexus_contracts::settings::Caching::Off,
         extra: [].into(),
     };
     let clock = Clock::system();

@@ -9,6 +9,7 @@ use nexus_contracts::{
     ConversationId, Envelope, Extra, FieldsContext, MessageId, Metadata, OrgId, Timestamp, channels,
 };
 use nexus_provider_router::NAME;
+use nexus_provider_router::handler::cached::Meanings;
 use nexus_provider_router::keeper::Keeper;
 use nexus_service_kit::{BatchHandler, Clock, Message, Outcome, envelope_of};
 use nexus_store::{Ledger, Store};
@@ -108,7 +109,8 @@ on_every_database! {
         let path = folder.path().join("bus.db");
         let url = BusUrl::Embedded { path, read_only: false };
         let bus = Bus::connect(&BusConfig::new(url, folder.path().join("blobs"))).await?;
-        let keeper = Keeper { ledger: Ledger::new(store), bus, clock };
+        let meanings = Meanings::new(0, [0; 16]);
+        let keeper = Keeper { ledger: Ledger::new(store), meanings, bus, clock };
         let batch: Vec<Message> = batch.into_iter().map(message).collect();
         let outcomes = keeper.handle(batch.clone()).await;
         assert!(outcomes.get(1).is_some_and(Result::is_err), "whose is it?");

@@ -1,6 +1,7 @@
 //! Commands in, results out, over the embedded bus and a ledger in a real database.
 
 mod answers;
+mod cache;
 mod cancel;
 mod chains;
 mod inbox;

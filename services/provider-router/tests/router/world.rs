@@ -181,6 +181,7 @@ pub(crate) fn asking(
         quiet: false,
         purpose: nexus_contracts::events::Purpose::Answer,
         privacy: nexus_contracts::settings::Privacy::Open,
+        cache: nexus_contracts::settings::Caching::Off,
         extra: [].into(),
     };
     let clock = Clock::system();

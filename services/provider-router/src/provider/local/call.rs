@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use nexus_bus::LiveItem;
 use nexus_contracts::events::{EmbeddingRequested, Event, InferenceRequested, Purpose};
 use nexus_contracts::live::{Cancelled, LiveEvent};
-use nexus_contracts::settings::Privacy;
+use nexus_contracts::settings::{Caching, Privacy};
 use nexus_contracts::{Envelope, Extra, MessageId, Metadata, RunId, Timestamp, channels, tables};
 use nexus_service_kit::{RequestError, RequestTiming, put_table, request};
 use tokio::time::timeout;
@@ -151,6 +151,7 @@ pub(super) fn asked(
         quiet: false,
         purpose: Purpose::Answer,
         privacy: Privacy::Open,
+        cache: Caching::Off,
         extra: Extra::new(),
     };
     command(local, reach, &asked, (&request.id, &request.origin))
