@@ -188,18 +188,16 @@ pub fn message(text: &str, chosen: &Preferences) -> Value {
             fields.insert(name.to_owned(), value);
         }
     };
-    put(
-        &mut message,
-        "provider",
-        chosen.provider.clone().map(Value::from),
-    );
-    put(&mut message, "model", chosen.model.clone().map(Value::from));
+    for (name, words) in [
+        ("provider", &chosen.provider),
+        ("model", &chosen.model),
+        ("on_busy", &chosen.on_busy),
+        ("privacy", &chosen.privacy),
+        ("cache", &chosen.cache),
+    ] {
+        put(&mut message, name, words.clone().map(Value::from));
+    }
     put(&mut message, "samples", chosen.samples.map(Value::from));
-    put(
-        &mut message,
-        "on_busy",
-        chosen.on_busy.clone().map(Value::from),
-    );
     put(&mut limits, "steps", chosen.max_steps.map(Value::from));
     put(
         &mut limits,

@@ -175,6 +175,12 @@ pub struct Preferences {
     /// While the conversation answers another message: queue, interrupt or reject
     #[arg(long, value_name = "WHAT", value_parser = ["queue", "interrupt", "reject"])]
     pub on_busy: Option<String>,
+    /// Where it may go; sensitive and local_only never leave
+    #[arg(long, value_name = "WHERE", value_parser = ["open", "sensitive", "local_only"])]
+    pub privacy: Option<String>,
+    /// Whether an earlier answer of the organisation will do: off, exact or semantic
+    #[arg(long, value_name = "WHICH", value_parser = ["off", "exact", "semantic"])]
+    pub cache: Option<String>,
     /// Most model calls, one after another
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_steps: Option<u32>,

@@ -89,6 +89,7 @@ fn what_does_not_read_is_refused_with_a_hint() {
         ("nexus ask --samples 10 hi", "1..=9"),
         ("nexus ask --max-cost free hi", "in dollars"),
         ("nexus ask --on-busy wait hi", "interrupt"),
+        ("nexus ask --cache always hi", "semantic"),
         ("nexus conversations", "list"),
         ("nexus schema x --asyncapi", "cannot be used with"),
         ("nexus schema --openapi --providers", "cannot be used with"),
@@ -137,7 +138,8 @@ fn dollars_read_as_people_write_them() {
 
 #[test]
 fn what_is_chosen_is_what_is_sent() {
-    let line = "nexus ask --samples 3 --on-busy reject --max-steps 2 --max-cost 0.05 hi";
+    let line = "nexus ask --samples 3 --on-busy reject --privacy local_only --cache exact \
+        --max-steps 2 --max-cost 0.05 hi";
     let Ok(Command::Ask(args)) = read(line).map(|cli| cli.command) else {
         panic!("{line}");
     };
@@ -145,6 +147,7 @@ fn what_is_chosen_is_what_is_sent() {
         message("hi", &args.choices.preferences),
         serde_json::json!({
             "text": "hi", "samples": 3, "on_busy": "reject",
+            "privacy": "local_only", "cache": "exact",
             "limits": { "steps": 2, "cost_microusd": 50_000 },
         })
     );
