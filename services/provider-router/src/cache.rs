@@ -35,7 +35,12 @@ pub struct CacheConfig {
     pub vectors: usize,
 }
 
-/// The text that may be said otherwise: what the person said last, if it is nothing but text.
+/// Longest text that may be said otherwise, in bytes: what is longer is hardly said twice, and is long
+/// to compare.
+const LONGEST: usize = 4096;
+
+/// The text that may be said otherwise: what the person said last, if it is nothing but text and not
+/// long.
 #[must_use]
 pub fn last_text(messages: &[ChatMessage]) -> Option<&str> {
     let last = messages.last()?;
@@ -43,7 +48,8 @@ pub fn last_text(messages: &[ChatMessage]) -> Option<&str> {
         && last.images.is_empty()
         && last.tool_calls.is_empty()
         && last.tool_call_id.is_none()
-        && last.extra.is_empty();
+        && last.extra.is_empty()
+        && last.content.len() <= LONGEST;
     let said = text.then_some(last.content.as_str())?;
     (!said.trim().is_empty()).then_some(said)
 }

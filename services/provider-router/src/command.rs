@@ -7,12 +7,14 @@ use nexus_contracts::events::{
     EmbeddingCompleted, EmbeddingFailed, EmbeddingRequested, Event, InferenceCompleted,
     InferenceFailed, InferenceRequested, Purpose,
 };
+use nexus_contracts::settings::Caching;
 use nexus_contracts::{
     ContractError, ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, Timestamp, channels,
 };
 use nexus_service_kit::outgoing;
 
 use crate::provider::{Origin, ProviderFailure};
+use crate::registry::models::Task;
 
 /// What a command is told apart by, besides what it asks.
 #[derive(Clone, Debug)]
@@ -45,6 +47,25 @@ impl Wanted {
         match self {
             Self::Answer(asked) => asked.purpose,
             Self::Vectors(_) => Purpose::Answer,
+        }
+    }
+
+    /// What kind of call it takes.
+    #[must_use]
+    pub const fn task(&self) -> Task {
+        match self {
+            Self::Answer(_) => Task::Chat,
+            Self::Vectors(_) => Task::Embed,
+        }
+    }
+
+    /// It is carried out again. Whoever makes the vectors to look an answer up may be the one whose
+    /// limits it had to wait for: looking up by meaning once more would use up what it waited for.
+    pub fn again(&mut self) {
+        if let Self::Answer(asked) = self
+            && asked.cache == Caching::Semantic
+        {
+            asked.cache = Caching::Exact;
         }
     }
 

@@ -73,12 +73,15 @@ pub struct Router {
 impl Handler for Router {
     async fn handle(&self, message: Message) -> Outcome {
         let now = self.clock.now();
-        let (command, wanted) = Command::read(&message.envelope, now, self.config.timeout)
+        let (command, mut wanted) = Command::read(&message.envelope, now, self.config.timeout)
             .map_err(|error| Failure::reject(error.to_string()))?;
         match self.ledger.claim(self.claim(&command, now)).await {
             Ok(Claimed::Run { epoch, attempt }) => {
                 crash_point!("provider-router.claimed");
                 let again = attempt > 1 || message.attempts > 1;
+                if again {
+                    wanted.again();
+                }
                 let telling = match (wanted.is_quiet(), again) {
                     (true, _) => Telling::Quiet,
                     (false, true) => Telling::Again,
@@ -163,7 +166,7 @@ impl Router {
         epoch: u64,
         telling: Telling,
     ) -> Outcome {
-        let purpose = wanted.purpose();
+        let (purpose, task) = (wanted.purpose(), wanted.task());
         let mut live = Live::new(self.bus.clone(), &message.envelope.metadata, telling);
         let (texts, mut heard) = mpsc::unbounded_channel();
         let watch = Watch {
@@ -188,16 +191,15 @@ impl Router {
             Ok(Ended::Done(done)) => *done,
             Ok(Ended::NotNow(wait)) => {
                 self.release(command, epoch).await;
+                // Vectors may have been made, to look the answer up.
+                usage::tell(&self.bus, used()).await;
                 let wait = wait.min(LONGEST_WAIT);
                 return Err(Failure::wait(
                     wait,
                     "nobody who could answer may be asked yet",
                 ));
             }
-            Err(Stop::Cancelled) => Done {
-                reply: reply::cancelled(),
-                keep: true,
-            },
+            Err(Stop::Cancelled) => Done::told(reply::cancelled()),
             Err(Stop::Lost) => {
                 self.release(command, epoch).await;
                 usage::tell(&self.bus, used()).await;
@@ -207,7 +209,8 @@ impl Router {
                 ));
             }
         };
-        done.reply.take_note(&took);
+        done.reply.take_note(&took, task);
+        let fit = done.fit.take();
         let rest: String = std::iter::from_fn(|| heard.try_recv().ok()).collect();
         let ((), outcome) = tokio::join!(
             live.finish(&rest),
@@ -216,6 +219,12 @@ impl Router {
         let mut asked = took.iter().map(|attempt| attempt.candidate.configured.kind);
         if outcome.is_ok() && asked.any(ProviderType::is_person) {
             self.leave(command, Left::WhatWasSaid).await;
+        }
+        // Behind the result, or a repetition would find its own answer and take it for somebody else's.
+        if outcome.is_ok()
+            && let Some(fit) = fit
+        {
+            self.keep_answer(command, *fit).await;
         }
         outcome
     }
@@ -239,7 +248,7 @@ impl Router {
         };
         ended.unwrap_or_else(|failure| {
             let reply = Reply::failed(&failure, named.as_deref());
-            Ended::Done(Box::new(Done { reply, keep: true }))
+            Ended::Done(Box::new(Done::told(reply)))
         })
     }
 

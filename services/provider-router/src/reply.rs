@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Answered, Unanswered};
 use crate::command::Reply;
+use crate::handler::cached::Fit;
 use crate::plan::Plan;
 use crate::provider::{Embedded, FailureClass, ProviderFailure, embed};
 use crate::registry::models::Task;
@@ -19,6 +20,20 @@ pub struct Done {
     pub reply: Reply,
     /// Whether repetitions get the same; if not, they run anew.
     pub keep: bool,
+    /// What other questions may be answered with, too.
+    pub fit: Option<Box<Fit>>,
+}
+
+impl Done {
+    /// It is told, to repetitions too.
+    #[must_use]
+    pub const fn told(reply: Reply) -> Self {
+        Self {
+            reply,
+            keep: true,
+            fit: None,
+        }
+    }
 }
 
 /// How a call ended.
@@ -55,7 +70,7 @@ pub fn embedded(outcome: Result<Answered<Embedded>, Unanswered>, plan: &Plan) ->
 
 fn told_or_not(outcome: Result<Reply, Unanswered>, plan: &Plan) -> Ended {
     let done = match outcome {
-        Ok(reply) => Done { reply, keep: true },
+        Ok(reply) => Done::told(reply),
         Err(Unanswered::NotNow(wait)) => return Ended::NotNow(wait),
         Err(Unanswered::Failed {
             failure,
@@ -65,7 +80,11 @@ fn told_or_not(outcome: Result<Reply, Unanswered>, plan: &Plan) -> Ended {
             let keep = heard || !failure.class.is_transient();
             let mut reply = Reply::failed(&failure, provider.as_deref());
             reply.extra_mut().extend(route_of(plan));
-            Done { reply, keep }
+            Done {
+                reply,
+                keep,
+                fit: None,
+            }
         }
     };
     Ended::Done(Box::new(done))
@@ -129,11 +148,10 @@ pub fn cancelled() -> Reply {
 
 impl Reply {
     /// Adds who failed on the way, and what the answer cost.
-    pub fn take_note(&mut self, attempts: &[Attempt]) {
-        // What was taken beside an answer, to look one up, is told apart.
-        let beside =
-            |attempt: &&Attempt| matches!(self, Self::Completed(_)) && attempt.task == Task::Embed;
-        let attempts: Vec<&Attempt> = attempts.iter().filter(|one| !beside(one)).collect();
+    pub fn take_note(&mut self, attempts: &[Attempt], task: Task) {
+        // What was taken beside it, as vectors to look an answer up, is told apart.
+        let attempts = attempts.iter().filter(|attempt| attempt.task == task);
+        let attempts: Vec<&Attempt> = attempts.collect();
         let mishaps = attempts.iter().filter_map(|attempt| attempt.mishap());
         let mishaps: Vec<Value> = mishaps.collect();
         if !mishaps.is_empty() {

@@ -9,8 +9,9 @@
 //! | quantities | numbers, ordinals, units, currencies, in their order | `10 miles`, `12 miles`; `MB`, `Mb` |
 //! | names | words with a capital inside a sentence, acronyms, in their order | `Vienna`, `Graz` |
 //! | verbatim | what is quoted, and what looks like code, to the letter, in its order | `7 / 2`, `7 // 2` |
-//! | closed words | negations, quantifiers, question words, tense, conditions, comparatives, times | `with`, `without` |
+//! | closed words | negations, `or`, quantifiers, question words, tense, conditions, comparatives, times | `with`, `without` |
 //! | manner | `how`, and what ought to be: not where a text is said in quite other words | `How can I cancel`, `Can I cancel` |
+//! | order | all words but those of grammar, with `and` and `he`, `she`, `they`: not where a text is said in quite other words | `he owes me`, `I owe him` |
 //! | direction | `from`, `to`, `before`, `than` and what follows | `from A to B`, `from B to A` |
 //! | language | which one most of the words of grammar are of | `What is`, `Was ist` |
 //! | content | all other words: the same in the same order; or, where the texts have little in common, at least one | `start`, `stop` |
@@ -59,6 +60,8 @@ pub enum Difference {
     Language,
     /// Any other word.
     Content,
+    /// The order of all of them: what a `not` is about, and who does something to whom.
+    Order,
 }
 
 /// What is compared of a text.
@@ -83,6 +86,8 @@ struct Reading {
     direction: Vec<Mark>,
     language: Option<&'static str>,
     content: Vec<Mark>,
+    /// Content, closed words, `and` and third persons, in their order.
+    order: Vec<Mark>,
     /// All words, those of grammar too; sorted.
     all: Vec<Mark>,
 }
@@ -158,7 +163,8 @@ impl Reading {
             return Ok(());
         }
         same(self.content == other.content, Difference::Content)?;
-        same(self.manner == other.manner, Difference::Closed)
+        same(self.manner == other.manner, Difference::Closed)?;
+        same(self.order == other.order, Difference::Order)
     }
 
     /// Whether the two have something, but little, in common.
@@ -264,12 +270,17 @@ impl Reader<'_> {
                 *votes += 1;
             }
         }
+        if let Some(same) = words::beside_content(word) {
+            let mark = self.mark("beside", same);
+            self.features.order.push(mark);
+        }
         match words::meaning(word) {
             Meaning::Number(number) => self.number(number),
             Meaning::Unit(unit) => self.unit(unit),
             Meaning::Closed(same) => {
                 let mark = self.mark("closed", same);
                 self.features.closed.push(mark);
+                self.features.order.push(mark);
             }
             Meaning::Manner(same) => {
                 let mark = self.mark("manner", same);
@@ -283,6 +294,7 @@ impl Reader<'_> {
                 let stem = words::stem(word);
                 let mark = self.mark("content", stem);
                 self.features.content.push(mark);
+                self.features.order.push(mark);
                 self.arrive(stem);
             }
         }

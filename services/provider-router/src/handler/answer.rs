@@ -7,7 +7,7 @@ use nexus_service_kit::crash_point;
 use tokio::time::Instant;
 
 use super::Router;
-use super::cached::Search;
+use super::cached::{Fit, Search};
 use crate::cache::kept::Kept;
 use crate::call::{Question, ask};
 use crate::command::{Command, Reply};
@@ -40,7 +40,7 @@ impl Router {
                 texts.delta(&found.message.content).await;
                 found.duration_ms = millis(began.elapsed());
                 let reply = Reply::Completed(found);
-                return Ok(Ended::Done(Box::new(Done { reply, keep: true })));
+                return Ok(Ended::Done(Box::new(Done::told(reply))));
             }
             Some(Search::Open(sought)) => Some(sought),
             None => None,
@@ -67,13 +67,13 @@ impl Router {
         let began = Instant::now();
         let outcome = ask(&question, self.means(tally), texts).await;
         let model = outcome.as_ref().ok().map(|one| Arc::clone(&one.model));
-        let ended = reply::ended(outcome, &plan, began.elapsed());
+        let mut ended = reply::ended(outcome, &plan, began.elapsed());
         if let (Some(sought), Some(model)) = (sought, model)
-            && let Ended::Done(done) = &ended
+            && let Ended::Done(done) = &mut ended
             && let Reply::Completed(completed) = &done.reply
         {
             let kept = Kept::of(completed, &model, &plan);
-            self.keep_answer(command, *sought, kept).await;
+            done.fit = Some(Box::new(Fit { sought, kept }));
         }
         Ok(ended)
     }

@@ -62,6 +62,12 @@ pub(super) struct Sought {
     meaning: Option<Meaning>,
 }
 
+/// An answer, and what it is to be kept under if it will do again.
+pub struct Fit {
+    pub(super) sought: Box<Sought>,
+    pub(super) kept: Result<Kept, Unfit>,
+}
+
 /// What the last message means.
 struct Meaning {
     room: Scope,
@@ -223,12 +229,7 @@ impl Router {
     }
 
     /// Keeps an answer, if it will do again.
-    pub(super) async fn keep_answer(
-        &self,
-        command: &Command,
-        sought: Sought,
-        kept: Result<Kept, Unfit>,
-    ) {
+    pub(super) async fn keep_answer(&self, command: &Command, Fit { sought, kept }: Fit) {
         let bytes = match kept.and_then(|kept| kept.encode()) {
             Ok(bytes) => bytes,
             Err(why) => {
@@ -254,7 +255,7 @@ impl Router {
         match in_time(until, remembered).await {
             Ok(true) => {
                 metrics::kept("kept");
-                self.note_meaning(command, sought, expires_at);
+                self.note_meaning(command, *sought, expires_at);
             }
             // Somebody was quicker, or the conversation is gone.
             Ok(false) => metrics::kept("unwanted"),

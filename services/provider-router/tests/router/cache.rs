@@ -286,7 +286,7 @@ async fn what_may_not_leave_does_not_leave_to_be_compared() -> Result<()> {
     let (here, there) = (world.fake.base_url(), far.base_url());
     world.edit(&format!(
         "default: it\nproviders:\n  it: {{type: openai, base_url: {here}, model: m}}\n  \
-         far: {{type: openai, base_url: {there}, locality: remote}}\n"
+         far: {{type: openai, base_url: {there}, locality: remote, models: [{{name: v, embeds: true}}]}}\n"
     ))?;
     wait_until(PATIENCE, "the edit", async || {
         let rows = world.deps.bus.table_list(tables::PROVIDERS).await?;
@@ -305,6 +305,51 @@ async fn what_may_not_leave_does_not_leave_to_be_compared() -> Result<()> {
     ensure!(
         far.received().len() == 1,
         "what is open may be compared there"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn looking_up_does_not_use_up_what_the_answer_waits_for() -> Result<()> {
+    let world = world(&[("reload_every", "5ms")]).await?;
+    let base_url = world.fake.base_url();
+    // Enough for the vector at once, and for the answer two seconds later.
+    world.edit(&format!(
+        "default: it\nproviders:\n  it: {{type: openai, base_url: {base_url}, model: m, \
+         models: [m, {{name: v, embeds: true}}], limits: {{requests_per_minute: 10}}}}\n"
+    ))?;
+    wait_until(PATIENCE, "the edit", async || {
+        Ok(world.deps.bus.table_list(tables::PROVIDERS).await?.len() == 1)
+    })
+    .await?;
+    let question = asks("c1", "How tall is K2?", Caching::Semantic)?;
+    world.publish(&question.command).await?;
+    wait_until(PATIENCE, "the vector", async || {
+        Ok(world.fake.received().len() == 1)
+    })
+    .await?;
+    world.fake.push(Script::text("8,611 m"));
+    let answer = world.answer(1).await?.1.completed()?;
+    ensure!(answer.message.content == "8,611 m", "{answer:?}");
+    let asked = world.fake.received();
+    let vectors = asked.iter().filter(|one| one.body.get("input").is_some());
+    ensure!((vectors.count(), asked.len()) == (1, 2), "{asked:?}");
+    ensure!(paid(&world).await? == (1, 1), "both are told, each once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_only_failed_to_look_up_did_not_fail_to_answer() -> Result<()> {
+    let world = world(&[("cache.embedder", "keyless")]).await?;
+    world.fake.push(Script::error(400, "no such parameter"));
+    let question = asks("c1", "How tall is K2?", Caching::Semantic)?;
+    world.publish(&question.command).await?;
+    let failed = world.answer(1).await?.1.failed()?;
+    let attempts = failed.extra.get("attempts").and_then(Value::as_array);
+    let attempts = attempts.context("who failed")?;
+    ensure!(
+        attempts.iter().all(|one| one["provider"] == "it"),
+        "{attempts:?}"
     );
     Ok(())
 }

@@ -130,10 +130,22 @@ fn read_token(token: &str, place: Place, pieces: &mut Vec<Piece>) {
         }
         return;
     }
+    let (before, behind) = token.split_once(core).unwrap_or_default();
+    if before.ends_with('!') {
+        pieces.push(Piece::Verbatim("!".to_owned()));
+    }
     let number = core.trim_start_matches(CURRENCIES);
     if number.starts_with(|c: char| c.is_ascii_digit()) && !number.contains(OF_CODE) {
         let signs = core.strip_suffix(number).unwrap_or_default();
-        read_number(number, signs, pieces);
+        // `(3, 5]` is another interval than `[3, 5]`, and `.5` another number than `5`.
+        let bracket = |beside: &str| beside.contains(['[', ']']).then(|| "[]".to_owned());
+        pieces.extend(bracket(before).map(Piece::Verbatim));
+        if before.ends_with('.') && !before.ends_with("..") {
+            read_number(&format!("0.{number}"), signs, pieces);
+        } else {
+            read_number(number, signs, pieces);
+        }
+        pieces.extend(bracket(behind).map(Piece::Verbatim));
     } else if is_code(core) {
         pieces.push(Piece::Verbatim(core.to_owned()));
     } else {

@@ -60,6 +60,38 @@ fn what_differs_is_seen() {
 }
 
 #[test]
+fn who_does_what_to_whom_is_seen_and_so_are_small_signs() {
+    use Difference::{Closed, Order, Quantities, Verbatim};
+    for (one, other, difference) in [
+        ("Is it cold and wet?", "Is it cold or wet?", Closed),
+        ("How much does he owe me?", "How much do I owe him?", Order),
+        (
+            "Which animals are mammals but do not lay eggs?",
+            "Which animals are not mammals but do lay eggs?",
+            Order,
+        ),
+        (
+            "Do all cats like some dogs?",
+            "Do some cats like all dogs?",
+            Order,
+        ),
+        (
+            "Convert .5 miles to km",
+            "Convert 5 miles to km",
+            Quantities,
+        ),
+        (
+            "Explain: if (!ready) return",
+            "Explain: if (ready) return",
+            Verbatim,
+        ),
+        ("Is 3 in (3, 5]?", "Is 3 in [3, 5]?", Verbatim),
+    ] {
+        assert_eq!(compared(one, other), Err(difference), "{one} | {other}");
+    }
+}
+
+#[test]
 fn what_only_looks_different_is_not() {
     for (one, other) in [
         ("What is inflation?", "what is inflation"),

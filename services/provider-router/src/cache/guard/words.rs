@@ -56,6 +56,17 @@ pub(super) fn meaning(word: &str) -> Meaning {
     }
 }
 
+/// What says nothing by itself, and whose place among the words of content says much.
+pub(super) fn beside_content(word: &str) -> Option<&'static str> {
+    match word {
+        "and" | "und" | "et" | "y" => Some("and"),
+        "he" | "him" | "his" | "er" | "ihn" | "ihm" | "il" | "él" => Some("he"),
+        "she" | "her" | "hers" | "elle" | "ella" => Some("she"),
+        "they" | "them" | "their" | "theirs" | "ihnen" | "ils" | "elles" => Some("they"),
+        _ => None,
+    }
+}
+
 /// A word without the s of many, in English.
 pub(super) fn stem(word: &str) -> &str {
     let many =
@@ -191,6 +202,7 @@ fn closed(word: &str) -> Option<&'static str> {
         "any" | "anyone" | "anything" => "any",
         "some" | "several" | "few" | "einige" | "quelques" | "algunos" | "algunas" => "some",
         "many" | "much" | "viele" | "viel" | "beaucoup" | "muchos" | "muchas" => "many",
+        "or" | "oder" | "ou" | "o" => "or",
         "both" | "beide" => "both",
         "either" => "either",
         "only" | "nur" | "seulement" | "solo" | "sólo" => "only",
