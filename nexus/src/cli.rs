@@ -175,7 +175,7 @@ pub struct Preferences {
     /// While the conversation answers another message: queue, interrupt or reject
     #[arg(long, value_name = "WHAT", value_parser = ["queue", "interrupt", "reject"])]
     pub on_busy: Option<String>,
-    /// Where it may go; sensitive and local_only never leave
+    /// Where it may go: only what is open may leave your own machines
     #[arg(long, value_name = "WHERE", value_parser = ["open", "sensitive", "local_only"])]
     pub privacy: Option<String>,
     /// Whether an earlier answer of the organisation will do: off, exact or semantic

@@ -19,6 +19,7 @@ use nexus_provider_router::plan::{self, Need, Plan, Size};
 use nexus_provider_router::provider::{ChatRequest, DeltaSink, Origin};
 use nexus_provider_router::registry::Registry;
 use nexus_provider_router::registry::file::ProvidersFile;
+use nexus_provider_router::registry::models::Task;
 use nexus_provider_router::reply::{self, Ended};
 use nexus_provider_router::retry::RetryPolicy;
 use nexus_provider_router::tally::Tally;
@@ -134,7 +135,7 @@ impl Core {
         let Ended::Done(mut done) = reply::ended(answered, &plan, heard.began.elapsed()) else {
             bail!("nobody may be asked now");
         };
-        done.reply.take_note(&took);
+        done.reply.take_note(&took, Task::Chat);
         match done.reply {
             Reply::Completed(completed) => Ok(completed.message.content),
             Reply::Embedded(_) => bail!("vectors for a question"),
