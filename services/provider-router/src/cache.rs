@@ -9,6 +9,7 @@ pub mod guard;
 pub mod index;
 pub mod kept;
 pub mod key;
+pub mod sought;
 
 use std::time::Duration;
 

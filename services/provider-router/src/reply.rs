@@ -6,9 +6,9 @@ use nexus_contracts::Extra;
 use nexus_contracts::events::{EmbeddingCompleted, InferenceCompleted};
 use serde_json::{Value, json};
 
+use crate::cache::sought::Fit;
 use crate::call::{Answered, Unanswered};
 use crate::command::Reply;
-use crate::handler::cached::Fit;
 use crate::plan::Plan;
 use crate::provider::{Embedded, FailureClass, ProviderFailure, embed};
 use crate::registry::models::Task;

@@ -7,8 +7,9 @@ use nexus_service_kit::crash_point;
 use tokio::time::Instant;
 
 use super::Router;
-use super::cached::{Fit, Search};
+use super::cached::Search;
 use crate::cache::kept::Kept;
+use crate::cache::sought::Fit;
 use crate::call::{Question, ask};
 use crate::command::{Command, Reply};
 use crate::complexity::{self, Complexity, Estimator, Heuristic};

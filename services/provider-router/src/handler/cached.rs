@@ -15,9 +15,10 @@ use tokio::time::{Instant, timeout_at};
 use super::Router;
 use crate::cache::guard::{Features, Salt};
 use crate::cache::index::{Direction, Entry, Found, Index};
-use crate::cache::kept::{self, Kept, Kind, Unfit};
+use crate::cache::kept::{self, Kind};
 use crate::cache::key::{Key, Keys, Scope};
 use crate::cache::last_text;
+use crate::cache::sought::{Fit, Meaning, Sought};
 use crate::call::Unanswered;
 use crate::command::Command;
 use crate::metrics::{self, Looked};
@@ -54,25 +55,6 @@ pub(super) enum Search {
     Found(Box<InferenceCompleted>),
     /// None; this is what one would be kept under.
     Open(Box<Sought>),
-}
-
-/// What an answer would be kept under.
-pub(super) struct Sought {
-    key: Key,
-    meaning: Option<Meaning>,
-}
-
-/// An answer, and what it is to be kept under if it will do again.
-pub struct Fit {
-    pub(super) sought: Box<Sought>,
-    pub(super) kept: Result<Kept, Unfit>,
-}
-
-/// What the last message means.
-struct Meaning {
-    room: Scope,
-    direction: Direction,
-    features: Features,
 }
 
 /// A question whose answer is looked up.
