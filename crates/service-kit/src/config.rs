@@ -8,6 +8,7 @@ mod env;
 mod error;
 mod node;
 mod source;
+mod span;
 pub mod yaml;
 
 /// Durations as texts such as `250ms`, `30s`, `5m`, `1h30m`, `7d`: for `#[serde(with = …)]`.
@@ -22,3 +23,4 @@ pub use env::{config_file, log_filter};
 pub use error::{ConfigError, Origin};
 pub use node::{ListenConfig, LogConfig, NodeConfig, Retention, RetentionConfig};
 pub use source::{ConfigSource, NODE_SECTIONS, SERVICE_SECTIONS};
+pub use span::Span;

@@ -3,8 +3,8 @@
 use nexus_bus::{Bus, BusError};
 use nexus_contracts::{Timestamp, tables};
 use nexus_provider_router::ProviderHealth;
-use nexus_provider_router::breaker::State;
 use nexus_provider_router::health::ModelHealth;
+use nexus_service_kit::breaker::State;
 use serde_json::{Value, json};
 
 use crate::style::millis;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_contracts::Timestamp;
+use nexus_service_kit::breaker::{Admission, Breaker, BreakerPolicy, Millis, State};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::breaker::{Admission, Breaker, BreakerPolicy, Millis, State};
 use crate::plan::{Candidate, Facts};
 use crate::provider::{FailureClass, ProviderFailure};
 use crate::registry::Registry;

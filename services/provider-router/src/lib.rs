@@ -2,7 +2,6 @@
 
 pub mod announce;
 pub mod assembler;
-pub mod breaker;
 pub mod cache;
 pub mod call;
 pub mod command;

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::breaker::BreakerPolicy;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::provider::{FailureClass, Provider, ProviderFailure, ProviderType, Reach, Setup};
+use nexus_service_kit::breaker::BreakerPolicy;
 
 use file::{Fingerprints, ProviderSettings, ProvidersFile};
 use models::{Model, Task};

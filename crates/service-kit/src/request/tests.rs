@@ -29,7 +29,7 @@ fn answer(to: &MessageId, text: &str) -> Envelope {
         name: "tool".to_owned(),
         result: text.into(),
         duration_ms: 1,
-        extra: Extra::new(),
+        ..ToolCompleted::default()
     };
     let id = to.result("tool");
     let mut envelope = Envelope::new(id, Timestamp::from_millis(5), &event).unwrap();

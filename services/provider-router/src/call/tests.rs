@@ -238,7 +238,7 @@ fn candidate(name: &str, provider: &Arc<Scripted>, limits: Limits) -> Candidate 
             kind: &openai::TYPE,
             local: false,
             limits,
-            breaker: crate::breaker::BreakerPolicy::default(),
+            breaker: nexus_service_kit::breaker::BreakerPolicy::default(),
             keys: 2,
             fingerprint: uuid::Uuid::nil(),
             answers: uuid::Uuid::nil(),

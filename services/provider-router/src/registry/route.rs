@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use nexus_contracts::OrgId;
 use nexus_contracts::events::Purpose;
+use nexus_service_kit::config::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{Span, Word};
+use super::schema::Word;
 use crate::complexity::Level;
 
 /// Some models, of which the first that can answers.

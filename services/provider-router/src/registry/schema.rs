@@ -59,16 +59,6 @@ macro_rules! shape {
 }
 
 shape!(
-    /// A duration, as [`nexus_service_kit::config::duration`] reads it.
-    Span,
-    {
-        "type": "string",
-        "pattern": r"^\s*([0-9]+\s*(ms|s|m|h|d)\s*)+$",
-        "examples": ["250ms", "30s", "5m", "1h30m"],
-    }
-);
-
-shape!(
     /// US dollars.
     Dollars,
     { "type": "number", "minimum": 0 }

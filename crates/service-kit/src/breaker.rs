@@ -1,15 +1,15 @@
-//! Leaving a provider alone that fails, and trying it again with care. Pure: the time is passed in.
+//! Leaving alone what fails elsewhere, and trying it again with care. Pure: the time is passed in.
 //!
 //! Failures open the breaker when there are enough of them and they are at least half of the calls
 //! within a window. Open, it refuses; after its cooldown one call is let through as a probe, and
-//! decides. Being limited (429) is no failure: the provider works, and rests for as long as it asked.
+//! decides. Being limited (429) is no failure: what is called works, and rests for as long as it asked.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::registry::schema::Span;
+use crate::config::Span;
 
 /// Parts of the window that are forgotten one by one.
 const SLOTS: u64 = 10;
@@ -17,22 +17,22 @@ const SLOTS: u64 = 10;
 /// How long is waited for a probe that takes its time, in milliseconds.
 const SOON: Millis = 500;
 
-/// How easily a breaker opens, and for how long: `breaker` of a provider.
+/// How easily a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerPolicy {
     /// Fewest failures within the window.
     pub failures: u32,
     /// How long a failure counts.
-    #[serde(with = "nexus_service_kit::config::duration")]
+    #[serde(with = "crate::config::duration")]
     #[schemars(with = "Span")]
     pub window: Duration,
     /// How long it is left alone; twice as long each time the probe fails.
-    #[serde(with = "nexus_service_kit::config::duration")]
+    #[serde(with = "crate::config::duration")]
     #[schemars(with = "Span")]
     pub cooldown: Duration,
     /// Never longer than this.
-    #[serde(with = "nexus_service_kit::config::duration")]
+    #[serde(with = "crate::config::duration")]
     #[schemars(with = "Span")]
     pub max_cooldown: Duration,
 }
@@ -76,7 +76,7 @@ pub enum State {
     Resting,
 }
 
-/// The breaker of one model of one provider.
+/// The breaker of one thing that is called: a model of a provider, a tool.
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
     slots: [Slot; SLOTS as usize],
@@ -86,7 +86,7 @@ pub struct Breaker {
     opened: u32,
     /// When the probe that is out began.
     probing: Option<Millis>,
-    /// Until when it lets nothing through, because the provider asked for it.
+    /// Until when it lets nothing through, because it asked for that.
     resting_until: Millis,
 }
 
@@ -136,7 +136,7 @@ impl Breaker {
         }
     }
 
-    /// A call failed on the provider's side.
+    /// A call failed on the other side.
     pub fn failed(&mut self, policy: &BreakerPolicy, now: Millis) {
         if self.probing.take().is_some() {
             self.open(policy, now);
@@ -151,13 +151,13 @@ impl Breaker {
         }
     }
 
-    /// The provider asked to be left alone until then.
+    /// It asked to be left alone until then.
     pub fn limited(&mut self, until: Millis) {
         self.probing = None;
         self.resting_until = self.resting_until.max(until);
     }
 
-    /// A call ended without saying anything about the provider.
+    /// A call ended without saying anything about what was called.
     pub const fn unused(&mut self) {
         self.probing = None;
     }
