@@ -101,10 +101,10 @@ pub struct ToolCall {
     pub arguments: String,
 }
 
-/// A tool as it is described to a model and listed in `control.tools`.
+/// A tool as it is described to a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolSpec {
-    /// Unique name, `[a-z0-9_]`.
+    /// Unique name, `[a-zA-Z0-9_-]`, at most 64 characters.
     pub name: String,
     /// What it does and when to use it, for the model.
     pub description: String,

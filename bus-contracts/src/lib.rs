@@ -14,6 +14,7 @@ pub mod schema;
 pub mod settings;
 pub mod timestamp;
 pub mod tokens;
+pub mod tool;
 
 pub use catalogue::{CATALOGUE, EventSpec};
 pub use envelope::{ContentType, Envelope, FieldsContext};
@@ -90,6 +91,10 @@ pub mod tables {
     pub const PROVIDERS_LIMITS: &str = "providers.limits";
     /// Questions that wait for a person: key is `<org>/<command id>`. The provider router owns it.
     pub const INBOX: &str = "inbox";
-    /// Which tools exist: key is the tool's name, value [`crate::chat::ToolSpec`].
+    /// Which tools exist: key is the tool's name, value [`crate::tool::ListedTool`].
     pub const TOOLS: &str = "control.tools";
+    /// Which tools are switched off, for whom: value and key are [`crate::tool::ToolSwitch`].
+    pub const TOOLS_OFF: &str = "control.tools.off";
+    /// How tools fare: key is `<worker>.<tool>`.
+    pub const TOOLS_HEALTH: &str = "tools.health";
 }

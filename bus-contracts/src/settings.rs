@@ -99,6 +99,9 @@ pub struct RunLimits {
     pub seconds: Option<u32>,
 }
 
+/// What names stand for, by kind and then by name.
+pub type Aliases = BTreeMap<String, BTreeMap<String, String>>;
+
 /// One layer of settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +137,10 @@ pub struct Settings {
     /// Whether a person is asked for a required argument that a tool call lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clarify: Option<bool>,
+    /// What names stand for in arguments of tools, by kind: `{place: {office: "1 Main Street"}}`.
+    /// Names are compared without case, and without `the`, `my` or `our` before them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aliases: Option<Aliases>,
     /// What a run may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<RunLimits>,
@@ -176,6 +183,13 @@ impl Settings {
             }),
             approval_seconds: self.approval_seconds.or(general.approval_seconds),
             clarify: self.clarify.or(general.clarify),
+            aliases: both(self.aliases, &general.aliases, |near, far| {
+                let mut all = far.clone();
+                for (kind, names) in near {
+                    all.entry(kind).or_default().extend(names);
+                }
+                all
+            }),
             limits: both(self.limits, &general.limits, RunLimits::tightest),
             context_tokens: both(self.context_tokens, &general.context_tokens, |near, far| {
                 far.iter()

@@ -5,6 +5,7 @@ pub mod conversations;
 pub mod inbox;
 pub mod providers;
 pub mod route;
+pub mod tools;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use conversations::ConversationsArgs;
 use inbox::InboxArgs;
 use providers::ProvidersArgs;
 use route::RouteArgs;
+use tools::ToolsArgs;
 
 /// Exit codes, for scripts.
 pub const EXIT_CODES: &str = "\
@@ -122,6 +124,8 @@ Examples:
     Workers(JsonArgs),
     /// Lists the providers of models, and tests one
     Providers(ProvidersArgs),
+    /// Lists the tools, calls or tests one, and switches them off and on
+    Tools(ToolsArgs),
     /// Lists the models of all providers
     Models(JsonArgs),
     /// Shows whom a question would be put to, and why

@@ -4,6 +4,7 @@ pub mod approvals;
 pub mod conversations;
 pub mod events;
 pub mod inbox;
+pub mod tools;
 
 use std::time::Duration;
 

@@ -124,6 +124,7 @@ fn entry_api(source: &ConfigSource) -> Result<Box<dyn Service>, ConfigError> {
     use nexus_entry_api::{DEFAULT_CONFIG, EntryApi, NAME};
     let service = EntryApi::new(source.section(NAME, DEFAULT_CONFIG)?)
         .describing(nexus_recorder::openapi())
-        .describing(nexus_provider_router::openapi());
+        .describing(nexus_provider_router::openapi())
+        .describing(nexus_tool_executor::openapi());
     Ok(Box::new(service))
 }

@@ -25,6 +25,7 @@ pub mod settings;
 pub mod steps;
 pub mod style;
 pub mod tail;
+pub mod tools;
 pub mod trace;
 pub mod up;
 pub mod workers;
@@ -79,6 +80,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Approvals(args) => block_on(approvals::approvals(&args, &settings()?, out)),
         Command::Inbox(args) => block_on(inbox::inbox(&args, &settings()?, out)),
+        Command::Tools(args) => block_on(tools::tools(&args, &settings()?, out)),
         Command::Tail(args) => block_on(tail::tail(&args, &settings()?, out)),
         Command::Trace(args) => block_on(trace::trace(&args, &settings()?, out)),
         Command::Workers(args) => block_on(workers::workers(&args, &settings()?, out)),

@@ -62,7 +62,7 @@ fn tool() -> ToolRequested {
         call_id: "c".into(),
         name: "math_solver".into(),
         arguments: "{\"expression\":\"6*7\"}".into(),
-        extra: Extra::new(),
+        ..ToolRequested::default()
     }
 }
 

@@ -10,6 +10,7 @@ fn every_setting_may_be_chosen_for_one_message() {
              "parameters": {"temperature": 0.5, "max_tokens": 100}, "instructions": "be brief",
              "on_busy": "interrupt", "samples": 9, "tool_policy": {"mail": "ask", "*": "deny"},
              "approval_seconds": 60, "clarify": false,
+             "aliases": {"place": {"office": "1 Main Street"}},
              "limits": {"steps": 3, "tokens": 4000, "cost_microusd": 50000, "seconds": 30},
              "context_tokens": {"*": 8000}, "summary_after": 0}"#,
     );
@@ -29,6 +30,10 @@ fn every_setting_may_be_chosen_for_one_message() {
     assert_eq!(
         (settings.approval_seconds, settings.clarify),
         (Some(60), Some(false))
+    );
+    assert_eq!(
+        settings.aliases.unwrap()["place"]["office"],
+        "1 Main Street"
     );
     let limits = RunLimits {
         steps: Some(3),
@@ -123,6 +128,16 @@ const WRONG: &[(&str, &str, &str)] = &[
         "`context_tokens.*`",
     ),
     (r#""clarify": "no""#, "wrong_type", "true or false"),
+    (
+        r#""aliases": {"place": "office"}"#,
+        "wrong_type",
+        "`aliases.place`",
+    ),
+    (
+        r#""aliases": {"place": {"office": 1}}"#,
+        "wrong_type",
+        "from names to texts",
+    ),
     (
         r#""approval_seconds": 0"#,
         "out_of_range",

@@ -3,6 +3,7 @@
 //! No clock, randomness, I/O or hash-map order in here: the same state and event always give the
 //! same commands under the same ids, so that a repetition after a crash is recognised everywhere.
 
+pub mod aliases;
 pub mod approvals;
 pub mod checkpoint;
 pub mod clarify;
@@ -18,6 +19,7 @@ pub mod samples;
 pub mod state;
 pub mod step;
 pub mod summary;
+pub mod taint;
 pub mod tools;
 
 pub use command::{Command, Fact, Timer, command_id};

@@ -1,10 +1,10 @@
 //! What decisions depend on besides the conversation: read from tables, named by its hash.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nexus_contracts::chat::ToolSpec;
 use nexus_contracts::settings::Settings;
+use nexus_contracts::tool::{ListedTool, ToolSwitch};
 use nexus_contracts::{OrgId, derive_id};
 use nexus_service_kit::TableView;
 use tokio::sync::watch;
@@ -29,14 +29,15 @@ pub struct Environments {
     bounds: Bounds,
     /// What the operator wrote, for keys that the table does not have yet.
     written: BTreeMap<String, Settings>,
-    tools: (TableView<ToolSpec>, watch::Receiver<u64>),
+    tools: (TableView<ListedTool>, watch::Receiver<u64>),
+    off: (TableView<ToolSwitch>, watch::Receiver<u64>),
     settings: (TableView<Settings>, watch::Receiver<u64>),
     cache: Mutex<Cache>,
 }
 
 #[derive(Default)]
 struct Cache {
-    versions: (u64, u64),
+    versions: [u64; 3],
     known: HashMap<OrgId, Arc<Known>>,
     stored: HashSet<(OrgId, String)>,
 }
@@ -47,13 +48,14 @@ impl Environments {
     pub fn new(
         bounds: Bounds,
         written: BTreeMap<String, Settings>,
-        tools: &TableView<ToolSpec>,
+        (tools, off): (&TableView<ListedTool>, &TableView<ToolSwitch>),
         settings: &TableView<Settings>,
     ) -> Self {
         Self {
             bounds,
             written,
             tools: (tools.clone(), tools.changed()),
+            off: (off.clone(), off.changed()),
             settings: (settings.clone(), settings.changed()),
             cache: Mutex::default(),
         }
@@ -68,7 +70,7 @@ impl Environments {
     /// # Errors
     /// When it cannot be written.
     pub fn of(&self, org: OrgId) -> Result<Arc<Known>, Error> {
-        let versions = (*self.tools.1.borrow(), *self.settings.1.borrow());
+        let versions = [&self.tools.1, &self.off.1, &self.settings.1].map(|seen| *seen.borrow());
         let mut cache = self.cache();
         if cache.versions != versions {
             cache.versions = versions;
@@ -92,6 +94,7 @@ impl Environments {
         let environment = Environment {
             bounds: self.bounds,
             tools: self.tools.0.all(),
+            off: self.off_for(org),
             settings,
         };
         let body = encode_environment(&environment)?;
@@ -101,6 +104,13 @@ impl Environments {
             hash,
             body,
         })
+    }
+
+    fn off_for(&self, org: OrgId) -> BTreeSet<String> {
+        let about = format!("{org}/");
+        let keys = self.off.0.all().into_keys();
+        keys.filter_map(|key| key.strip_prefix(&about).map(str::to_owned))
+            .collect()
     }
 
     /// Whether this process has seen the environment stored.

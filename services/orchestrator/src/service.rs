@@ -46,11 +46,12 @@ impl Service for Orchestrator {
     async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
         let store = deps.stores.open(NAME, SCHEMA).await?;
         let tools = TableView::watch(deps, tables::TOOLS).await;
+        let off = TableView::watch(deps, tables::TOOLS_OFF).await;
         let principals = TableView::watch(deps, tables::PRINCIPALS).await;
         let settings = TableView::watch(deps, tables::SETTINGS).await;
         let written = self.config.settings.by_key();
         let bounds = self.config.bounds();
-        let environments = Environments::new(bounds, written, &tools, &settings);
+        let environments = Environments::new(bounds, written, (&tools, &off), &settings);
         let intake = Processor::start(deps, store.clone(), &self.config, environments);
         let sweeper = Sweeper {
             deps: deps.clone(),

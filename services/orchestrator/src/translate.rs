@@ -6,6 +6,7 @@ use nexus_contracts::events::{
     MessageSubmitted, ReceiptRecorded, RunCancel, ToolCompleted, ToolFailed,
 };
 use nexus_contracts::principal::Principal;
+use nexus_contracts::tool::Taint;
 use nexus_contracts::{
     ContractError, ConversationId, CorrelationId, Envelope, MessageId, OrgId, RunId,
 };
@@ -281,13 +282,19 @@ fn result_input(envelope: &Envelope, command: MessageId) -> Result<Input, Contra
             let completed: ToolCompleted = envelope.decode()?;
             Input::ToolReturned {
                 command,
-                content: completed.result.to_string(),
+                content: told(&completed),
+                taint: completed.taint,
             }
         }
         ToolFailed::TYPE => {
             let failed: ToolFailed = envelope.decode()?;
             let content = format!("error: {} ({})", failed.detail, failed.code);
-            Input::ToolReturned { command, content }
+            let taint = Taint::default();
+            Input::ToolReturned {
+                command,
+                content,
+                taint,
+            }
         }
         // Anything else is read as an answer, and says so when it is not one.
         _ => Input::Inferred {
@@ -295,6 +302,27 @@ fn result_input(envelope: &Envelope, command: MessageId) -> Result<Input, Contra
             result: Box::new(envelope.decode::<InferenceCompleted>()?),
         },
     })
+}
+
+/// A result as the model gets to see it.
+fn told(completed: &ToolCompleted) -> String {
+    let Some(whole) = &completed.whole else {
+        return completed.result.to_string();
+    };
+    // The beginning of a text, and no value any more.
+    let beginning = completed.result.as_str().map(str::to_owned);
+    let beginning = beginning.unwrap_or_else(|| completed.result.to_string());
+    let dropped = match whole.dropped_bytes {
+        0 => String::new(),
+        more => format!(", and {more} more that were not kept"),
+    };
+    format!(
+        "{beginning}\n[cut here: the whole result has {} bytes{dropped}; read on with `read_result`, \
+         reference `{}`, offset {}]",
+        whole.bytes,
+        whole.reference,
+        beginning.len()
+    )
 }
 
 /// The event a timer raises.

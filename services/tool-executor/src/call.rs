@@ -1,6 +1,7 @@
 //! A command read, and how it ended written. Pure.
 
 use nexus_contracts::events::{Event, ToolCompleted, ToolFailed, ToolRequested};
+use nexus_contracts::tool::{Taint, WholeResult};
 use nexus_contracts::{ContractError, Envelope, Extra, Metadata, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,12 +56,16 @@ impl Call {
         match ended.clone() {
             Ended::Completed {
                 result,
+                whole,
+                taint,
                 duration_ms,
             } => {
                 let event = ToolCompleted {
                     call_id,
                     name,
                     result,
+                    whole,
+                    taint,
                     duration_ms,
                     extra,
                 };
@@ -122,8 +127,14 @@ fn envelope<E: Event>(
 pub enum Ended {
     /// With a result.
     Completed {
-        /// What the tool returned.
+        /// What the tool returned, or the beginning of its text.
         result: Value,
+        /// Where the rest is.
+        #[serde(default)]
+        whole: Option<WholeResult>,
+        /// What it brings into the conversation besides what the tool always brings.
+        #[serde(default)]
+        taint: Taint,
         /// How long it ran.
         duration_ms: u64,
     },

@@ -24,6 +24,14 @@ pub enum Error {
         /// What it must be.
         expected: &'static str,
     },
+    /// A tool has a name that providers do not accept.
+    #[error(
+        "a tool is called `{name}`; names have 1 to 64 of the characters A-Z, a-z, 0-9, _ and -"
+    )]
+    BadName {
+        /// The name.
+        name: String,
+    },
     /// Two tools share a name.
     #[error("two tools are called `{name}`; names must be unique")]
     DuplicateTool {

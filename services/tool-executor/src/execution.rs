@@ -14,8 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, Ended};
 use crate::handler::{Executor, store_failure, stored};
+use crate::health::Said;
 use crate::metrics;
-use crate::tool::{AnyTool, ToolContext, ToolError};
+use crate::registry::Entry;
+use crate::shorten::{self, Kept};
+use crate::tool::{Returned, ToolContext, ToolError};
+
+/// The code of a tool that panicked.
+const BROKE: &str = "broken";
 
 /// Pause between two tries to store a result.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -70,7 +76,7 @@ impl Held<'_> {
 /// A claimed call being run.
 pub(crate) struct Execution<'a> {
     pub(crate) held: Held<'a>,
-    pub(crate) tool: &'a Arc<dyn AnyTool>,
+    pub(crate) entry: Arc<Entry>,
     pub(crate) lost: &'a CancellationToken,
 }
 
@@ -86,16 +92,15 @@ impl Execution<'_> {
             return Err(self.give_back().await);
         };
         let ended = match ended {
-            Ok(result) => {
-                let took = started.elapsed().as_millis();
-                Ended::Completed {
-                    result,
-                    duration_ms: u64::try_from(took).unwrap_or(u64::MAX),
-                }
+            Ok(returned) => {
+                let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.completed(returned, took).await
             }
             Err(failed) => failed,
         };
-        metrics::ran(self.tool.name(), word(&ended), started.elapsed());
+        let (name, now) = (&self.entry.listed.name, self.held.executor.clock.now());
+        self.held.executor.health.ended(name, said(&ended), now);
+        metrics::ran(name, word(&ended), started.elapsed());
         let (status, detail) = match &ended {
             Ended::Completed { result, .. } => ("completed", result.clone()),
             Ended::Failed { code, detail } => ("failed", json!({ "code": code, "detail": detail })),
@@ -105,9 +110,9 @@ impl Execution<'_> {
     }
 
     /// Waits for the first thing that ends the call.
-    async fn watch(&self) -> Result<Result<Value, Ended>, Lost> {
+    async fn watch(&self) -> Result<Result<Returned, Ended>, Lost> {
         let mut task = self.start();
-        let limit = self.limit();
+        let limit = self.entry.timeout();
         tokio::select! {
             biased;
             Some(joined) = task.join_next() => Ok(self.ended(joined)),
@@ -127,16 +132,47 @@ impl Execution<'_> {
         // Dropping the set drops the tool's future, which stops it.
     }
 
-    fn start(&self) -> JoinSet<Result<Value, ToolError>> {
-        let tool = Arc::clone(self.tool);
+    /// What the model gets to see of a result, with the whole of it kept.
+    async fn completed(&self, returned: Returned, duration_ms: u64) -> Ended {
+        let Returned { value, taint } = returned;
+        let most = self.entry.listed.limits.output_bytes;
+        let keep = self.held.executor.config.keep_bytes;
+        let (result, whole) = match shorten::shorten(value, most, keep) {
+            Kept::Short(value) => (value, None),
+            Kept::Long {
+                beginning,
+                text,
+                dropped,
+            } => {
+                match self.held.keep_whole(text, dropped).await {
+                    Ok(whole) => (Value::String(beginning), Some(whole)),
+                    // Nothing is lost silently: the model is told that this is all there is.
+                    Err(error) => (shorten::not_kept(beginning, &error), None),
+                }
+            }
+        };
+        Ended::Completed {
+            result,
+            whole,
+            taint,
+            duration_ms,
+        }
+    }
+
+    fn start(&self) -> JoinSet<Result<Returned, ToolError>> {
+        let tool = Arc::clone(&self.entry.tool);
         let arguments = self.held.call.request.arguments.clone();
         let metadata = &self.held.call.command.metadata;
         let ctx = ToolContext {
             now: self.held.executor.clock.now(),
             org_id: self.held.call.org,
             user_id: metadata.user_id,
+            conversation_id: metadata.conversation_id,
             run_id: metadata.run_id,
             key: self.held.call.command.id.clone(),
+            deadline: metadata.deadline,
+            taint: self.held.call.request.taint,
+            privacy: self.held.call.request.privacy,
         };
         let mut task = JoinSet::new();
         task.spawn(async move {
@@ -144,12 +180,6 @@ impl Execution<'_> {
             tool.invoke(&arguments, &ctx).await
         });
         task
-    }
-
-    /// How long the call may take.
-    fn limit(&self) -> Duration {
-        let own = self.tool.timeout();
-        own.unwrap_or(self.held.executor.config.default_timeout)
     }
 
     /// Ends at the command's deadline.
@@ -162,21 +192,24 @@ impl Execution<'_> {
         tokio::time::sleep(Duration::from_millis(left.unsigned_abs())).await;
     }
 
-    fn ended(&self, joined: Result<Result<Value, ToolError>, JoinError>) -> Result<Value, Ended> {
+    fn ended(
+        &self,
+        joined: Result<Result<Returned, ToolError>, JoinError>,
+    ) -> Result<Returned, Ended> {
         match joined {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => {
-                let (tool, id) = (self.tool.name(), &self.held.call.command.id);
+                let (tool, id) = (&self.entry.listed.name, &self.held.call.command.id);
                 tracing::error!(tool, %id, %error, "a tool panicked");
-                Err(self.cut_short("failed", "the tool broke, which is a defect of the tool"))
+                Err(self.cut_short(BROKE, "the tool broke, which is a defect of the tool"))
             }
         }
     }
 
     /// A failure of a call that may have got somewhere.
     fn cut_short(&self, code: &str, what: &str) -> Ended {
-        let rest = match self.tool.effect() {
+        let rest = match self.entry.class() {
             EffectClass::AtMostOnce => {
                 ": it may or may not have taken effect; find out before calling it again"
             }
@@ -225,7 +258,7 @@ impl Execution<'_> {
     /// Lets whoever has the message now begin at once, where running again does no harm.
     async fn give_back(&self) -> Failure {
         let (org, id) = (self.held.call.org, &self.held.call.command.id);
-        if self.tool.effect() != EffectClass::AtMostOnce
+        if self.entry.class() != EffectClass::AtMostOnce
             && let Err(error) = self
                 .held
                 .executor
@@ -269,12 +302,26 @@ async fn awake(limit: Duration) {
     }
 }
 
+/// What a call says of its tool.
+fn said(ended: &Ended) -> Said {
+    match ended {
+        Ended::Completed { .. } => Said::Works,
+        Ended::Failed { code, detail } => match code.as_str() {
+            "unavailable" | "timeout" | BROKE => Said::Broken(detail.clone()),
+            "cancelled" | "deadline_exceeded" => Said::Nothing,
+            _ => Said::Works,
+        },
+    }
+}
+
 /// How a call ended, in one word of a closed set.
 fn word(ended: &Ended) -> &'static str {
     match ended {
         Ended::Completed { .. } => "completed",
         Ended::Failed { code, .. } => match code.as_str() {
             "bad_arguments" => "bad_arguments",
+            "unavailable" => "unavailable",
+            BROKE => BROKE,
             "timeout" => "timeout",
             "cancelled" => "cancelled",
             "deadline_exceeded" => "deadline_exceeded",

@@ -6,15 +6,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nexus_bus::{Bus, Outgoing};
 use nexus_contracts::live::Cancelled;
+use nexus_contracts::tool::ToolSwitch;
 use nexus_contracts::{Timestamp, channels};
 use nexus_service_kit::{
     Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView, crash_point, outgoing,
 };
 use nexus_store::{Claim, Claimed, EffectClass, Ledger, StoreError};
 
+use crate::admission::Admitted;
+use crate::artefacts::Artefacts;
 use crate::call::{Call, Ended, unreadable};
 use crate::execution::{Execution, Held};
-use crate::tool::AnyTool;
+use crate::health::Health;
+use crate::quota::Quotas;
 use crate::{Config, Registry, metrics};
 
 /// Pause before a command is looked at again when the database does not answer.
@@ -23,7 +27,15 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Carries out `tools.execute`.
 pub struct Executor {
     /// The tools.
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
+    /// What is switched off, for whom.
+    pub off: TableView<ToolSwitch>,
+    /// How tools fare.
+    pub health: Arc<Health>,
+    /// How often they may be called.
+    pub quotas: Quotas,
+    /// What calls leave behind.
+    pub artefacts: Artefacts,
     /// Who may run what, and what came of it.
     pub ledger: Ledger,
     /// The runs a person has cancelled.
@@ -65,35 +77,6 @@ impl Handler for Executor {
 }
 
 impl Executor {
-    /// The tool to run, or why it is not to be run.
-    fn admit(&self, call: &Call) -> Result<&Arc<dyn AnyTool>, Ended> {
-        let metadata = &call.command.metadata;
-        let (code, detail) = if call.is_late(self.clock.now()) {
-            (
-                "deadline_exceeded",
-                "the call came after its deadline and was not run".to_owned(),
-            )
-        } else if metadata
-            .run_id
-            .is_some_and(|run| self.cancelled.contains(&run.to_string()))
-        {
-            (
-                "cancelled",
-                "the run was cancelled; the tool was not run".to_owned(),
-            )
-        } else if let Some(tool) = self.registry.get(&call.request.name) {
-            return Ok(tool);
-        } else {
-            let (name, known) = (&call.request.name, self.registry.names());
-            (
-                "unknown_tool",
-                format!("there is no tool `{name}`; there are: {known}"),
-            )
-        };
-        metrics::answered(code);
-        Err(Ended::failed(code, detail))
-    }
-
     /// How the call ended, now or before; `None` when what it is about is erased.
     ///
     /// The ledger is asked before anything is refused: a call that ran is never answered with "it
@@ -105,16 +88,16 @@ impl Executor {
     ) -> Result<Option<Ended>, Failure> {
         let claimed = self.ledger.claim(self.claim(call)).await;
         match claimed.map_err(|error| store_failure(&error))? {
-            Claimed::Run { epoch, .. } => {
+            Claimed::Run { epoch, attempt } => {
                 crash_point!("tool-executor.claimed");
                 let held = Held {
                     executor: self,
                     call,
                     epoch,
                 };
-                let ended = match self.admit(call) {
-                    Ok(tool) => Execution { held, tool, lost }.run().await,
-                    Err(refusal) => held.store(refusal).await,
+                let ended = match held.admit(attempt).await? {
+                    Admitted::Run(entry) => Execution { held, entry, lost }.run().await,
+                    Admitted::Refused(refusal) => held.store(refusal).await,
                 };
                 ended.map(Some)
             }
@@ -155,7 +138,7 @@ impl Executor {
                 .conversation_id
                 .map(|id| id.to_string()),
             // What there is no tool for changes nothing.
-            class: tool.map_or(EffectClass::ReadOnly, |tool| tool.effect()),
+            class: tool.map_or(EffectClass::ReadOnly, |entry| entry.class()),
             now,
             lease: self.config.lease,
             expires_at: until.plus_millis(keep),

@@ -15,6 +15,7 @@ use nexus_service_kit::{BatchHandler, Clock, Failure, Message, Outcome, outgoing
 use nexus_store::Ledger;
 
 use crate::NAME;
+use crate::switches::Switches;
 
 /// How long an event waits when the database cannot be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -23,6 +24,8 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 pub struct Keeper {
     /// Where results are kept.
     pub ledger: Ledger,
+    /// What is switched off in conversations.
+    pub switches: Switches,
     /// Dates the receipts.
     pub clock: Clock,
 }
@@ -64,7 +67,11 @@ impl Keeper {
                 .decode()
                 .map_err(|error| Failure::reject(error.to_string()))?;
             let about = deleted.conversation_id.to_string();
-            let erased = self.ledger.erase(org, &about).await.map_err(|error| {
+            let erased = async {
+                self.switches.forget(org, &about).await?;
+                self.ledger.erase(org, &about).await
+            };
+            let erased = erased.await.map_err(|error| {
                 Failure::wait(STORE_PAUSE, format!("results cannot be erased: {error}"))
             })?;
             tracing::info!(%org, conversation = about, erased, "a conversation was erased");

@@ -5,8 +5,9 @@ use std::time::Duration;
 use metrics::{counter, histogram};
 
 /// A tool ran and ended: `completed`, or the code of its failure.
-pub(crate) fn ran(tool: &'static str, outcome: &'static str, took: Duration) {
-    counter!("nexus_tool_calls_total", "tool" => tool, "outcome" => outcome).increment(1);
+pub(crate) fn ran(tool: &str, outcome: &'static str, took: Duration) {
+    let tool = tool.to_owned();
+    counter!("nexus_tool_calls_total", "tool" => tool.clone(), "outcome" => outcome).increment(1);
     histogram!("nexus_tool_duration_seconds", "tool" => tool).record(took.as_secs_f64());
 }
 

@@ -1,35 +1,34 @@
 //! The table `control.tools`: what models are told there is.
 //!
-//! This service owns the entries of its own tools. It puts them at start, and again whenever the
-//! bus lost them or another incarnation of the table began. It deletes those of tools that are
-//! switched off, and none when it ends: another replica may go on, and the commands wait.
+//! This service owns the entries. It puts them at start, whenever its tools change, and again when
+//! the bus lost them or another incarnation of the table began. It deletes those of tools that are
+//! gone, and none when it ends: another replica may go on, and the commands wait.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use nexus_bus::{Bus, BusError, Expect, TableChange};
-use nexus_contracts::chat::ToolSpec;
 use nexus_contracts::tables;
+use nexus_contracts::tool::ListedTool;
 use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{Deps, HealthHandle, put_table};
 
 use crate::Registry;
+use crate::tool::OURS;
 
 /// Keeps the table right until the node stops.
 pub(crate) struct Publisher {
     bus: Bus,
-    specs: Vec<ToolSpec>,
-    off: Vec<&'static str>,
+    registry: Arc<Registry>,
     health: HealthHandle,
 }
 
 impl Publisher {
-    pub(crate) fn new(deps: &Deps, registry: &Registry) -> Self {
+    pub(crate) fn new(deps: &Deps, registry: &Arc<Registry>) -> Self {
         Self {
             bus: deps.bus.clone(),
-            specs: registry.specs(),
-            off: registry.switched_off().to_vec(),
+            registry: Arc::clone(registry),
             health: deps.health.component("tools.published"),
         }
     }
@@ -64,14 +63,19 @@ impl Publisher {
     /// Ends only with the bus or an error.
     async fn watch(&self, backoff: &mut Backoff) -> Result<(), BusError> {
         let mut changes = self.bus.table_watch(tables::TOOLS).await?;
-        while let Some(change) = changes.next().await {
-            let look = match change {
-                // At the beginning and after every reconnect, when the data may be gone.
-                TableChange::Ready => true,
-                TableChange::Deleted { key } => self.specs.iter().any(|spec| spec.name == key),
-                // A replica of another version may describe a tool otherwise. Answering would go
-                // on for ever; the one that started last is right.
-                TableChange::Put(_) => false,
+        let mut registry = self.registry.changed();
+        loop {
+            let look = tokio::select! {
+                change = changes.next() => match change {
+                    None => return Ok(()),
+                    // At the beginning and after every reconnect, when the data may be gone.
+                    Some(TableChange::Ready) => true,
+                    Some(TableChange::Deleted { key }) => self.registry.get(&key).is_some(),
+                    // A replica of another version may describe a tool otherwise. Answering would
+                    // go on for ever; the one that started last is right.
+                    Some(TableChange::Put(_)) => false,
+                },
+                changed = registry.changed() => changed.is_ok(),
             };
             if look {
                 self.put_what_differs().await?;
@@ -79,7 +83,6 @@ impl Publisher {
                 backoff.reset();
             }
         }
-        Ok(())
     }
 
     async fn put_what_differs(&self) -> Result<(), BusError> {
@@ -88,22 +91,34 @@ impl Publisher {
             .into_iter()
             .map(|entry| (entry.key, entry.value))
             .collect();
-        for spec in &self.specs {
+        let listed = self.registry.listed();
+        for tool in &listed {
             let same = there
-                .get(&spec.name)
-                .and_then(|value| serde_json::from_slice::<ToolSpec>(value).ok())
-                .is_some_and(|stored| stored == *spec);
+                .get(&tool.name)
+                .and_then(|value| serde_json::from_slice::<ListedTool>(value).ok())
+                .is_some_and(|stored| stored == *tool);
             if !same {
-                put_table(&self.bus, tables::TOOLS, &spec.name, spec).await?;
+                put_table(&self.bus, tables::TOOLS, &tool.name, tool).await?;
             }
         }
-        for name in &self.off {
-            if there.contains_key(*name) {
-                self.bus
-                    .table_delete(tables::TOOLS, name, Expect::Any)
-                    .await?;
-            }
+        // Those of other services are theirs.
+        let ours = |value: &[u8]| {
+            let stored = serde_json::from_slice::<ListedTool>(value);
+            stored.is_ok_and(|tool| is_ours(&tool.source))
+        };
+        let gone = there
+            .iter()
+            .filter(|(name, value)| ours(value) && listed.iter().all(|tool| tool.name != **name));
+        for (name, _) in gone {
+            self.bus
+                .table_delete(tables::TOOLS, name, Expect::Any)
+                .await?;
         }
         Ok(())
     }
+}
+
+/// Whether this service brings what comes from there.
+fn is_ours(source: &str) -> bool {
+    source == OURS || source.starts_with("mcp:")
 }

@@ -1,82 +1,198 @@
-//! Which tools there are.
+//! Which tools there are: those of this crate, and those that other sources bring and take away
+//! while it runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use nexus_contracts::chat::ToolSpec;
+use nexus_contracts::tool::{CallLimits, Effect, ListedTool};
+use nexus_store::EffectClass;
+use parking_lot::RwLock;
+use tokio::sync::watch;
 
+use crate::parts::Parts;
 use crate::tool::AnyTool;
-use crate::tools::{CurrentTime, MathSolver};
+use crate::tools::{CurrentTime, MathSolver, ReadResult};
 use crate::{Config, Error};
 
 /// Every tool that comes with Nexus. Adding one is a file in [`crate::tools`] and a line here.
 #[must_use]
-pub fn catalogue() -> Vec<Arc<dyn AnyTool>> {
-    vec![Arc::new(CurrentTime), Arc::new(MathSolver::new())]
+pub fn catalogue(parts: &Parts) -> Vec<Arc<dyn AnyTool>> {
+    vec![
+        Arc::new(CurrentTime),
+        Arc::new(MathSolver::new()),
+        Arc::new(ReadResult::new(parts)),
+    ]
 }
 
-/// The tools that are switched on, by name.
+/// A tool that is switched on.
+pub struct Entry {
+    /// How it is listed.
+    pub listed: ListedTool,
+    /// What runs.
+    pub tool: Arc<dyn AnyTool>,
+}
+
+impl Entry {
+    /// What may happen when a worker dies during a call.
+    #[must_use]
+    pub const fn class(&self) -> EffectClass {
+        match self.listed.effect {
+            Effect::ReadOnly => EffectClass::ReadOnly,
+            Effect::Idempotent => EffectClass::Idempotent,
+            Effect::AtMostOnce => EffectClass::AtMostOnce,
+        }
+    }
+
+    /// Longest time of a call.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.listed.limits.timeout_ms)
+    }
+}
+
+/// The tools that are switched on, by name. Sources may change while calls are made: a call keeps
+/// the tool it began with.
 pub struct Registry {
-    tools: BTreeMap<&'static str, Arc<dyn AnyTool>>,
-    off: Vec<&'static str>,
+    tools: RwLock<BTreeMap<String, Arc<Entry>>>,
+    changes: watch::Sender<u64>,
+    defaults: CallLimits,
+    enabled: Vec<String>,
+    disabled: Vec<String>,
 }
 
 impl Registry {
-    /// The tools the configuration leaves switched on.
+    /// The tools of this process that the configuration leaves switched on.
     ///
     /// # Errors
-    /// When the configuration names a tool that does not exist, or two tools share a name.
+    /// When the configuration names a tool that does not exist, two tools share a name, or a name is
+    /// none that providers accept.
     pub fn new(tools: Vec<Arc<dyn AnyTool>>, config: &Config) -> Result<Self, Error> {
-        let mut all = BTreeMap::new();
-        for tool in tools {
-            if let Some(other) = all.insert(tool.name(), tool) {
-                return Err(Error::DuplicateTool {
-                    name: other.name().to_owned(),
-                });
-            }
-        }
+        let registry = Self {
+            tools: RwLock::default(),
+            changes: watch::Sender::new(0),
+            defaults: config.call_limits(),
+            enabled: config.enabled.clone(),
+            disabled: config.disabled.clone(),
+        };
+        let all = registry.entries(tools)?;
         check("enabled", &config.enabled, &all)?;
         check("disabled", &config.disabled, &all)?;
-        let is_on = |name: &str| {
-            let named = |list: &[String]| list.iter().any(|listed| listed == name);
-            (config.enabled.is_empty() || named(&config.enabled)) && !named(&config.disabled)
-        };
-        let off = all.keys().copied().filter(|name| !is_on(name)).collect();
-        all.retain(|name, _| is_on(name));
-        Ok(Self { tools: all, off })
+        registry.tools.write().extend(registry.switched_on(all));
+        Ok(registry)
+    }
+
+    /// Puts the tools of a source in the place of those it had.
+    ///
+    /// # Errors
+    /// When a name is taken by another source, or is none that providers accept; nothing changes.
+    pub fn replace(&self, source: &str, tools: Vec<Arc<dyn AnyTool>>) -> Result<(), Error> {
+        let fresh = self.switched_on(self.entries(tools)?);
+        let mut all = self.tools.write();
+        let taken = fresh.keys().find(|name| {
+            let there = all.get(name.as_str());
+            there.is_some_and(|entry| entry.listed.source != source)
+        });
+        if let Some(name) = taken {
+            return Err(Error::DuplicateTool { name: name.clone() });
+        }
+        all.retain(|_, entry| entry.listed.source != source);
+        all.extend(fresh);
+        drop(all);
+        self.changes.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    fn entries(&self, tools: Vec<Arc<dyn AnyTool>>) -> Result<BTreeMap<String, Arc<Entry>>, Error> {
+        let mut all = BTreeMap::new();
+        for tool in tools {
+            let listed = tool.listed(self.defaults);
+            let name = listed.name.clone();
+            if !is_name(&name) {
+                return Err(Error::BadName { name });
+            }
+            let entry = Arc::new(Entry { listed, tool });
+            if all.insert(name.clone(), entry).is_some() {
+                return Err(Error::DuplicateTool { name });
+            }
+        }
+        Ok(all)
+    }
+
+    fn switched_on(&self, mut all: BTreeMap<String, Arc<Entry>>) -> BTreeMap<String, Arc<Entry>> {
+        all.retain(|name, _| {
+            (self.enabled.is_empty() || self.enabled.contains(name))
+                && !self.disabled.contains(name)
+        });
+        all
     }
 
     /// The tool of this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Arc<dyn AnyTool>> {
-        self.tools.get(name)
+    pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
+        self.tools.read().get(name).cloned()
     }
 
     /// The names of all tools that are switched on, in order, for people.
     #[must_use]
     pub fn names(&self) -> String {
-        names(&self.tools)
+        names(&self.tools.read())
     }
 
-    /// What models are told.
+    /// What is listed in `control.tools`.
     #[must_use]
-    pub fn specs(&self) -> Vec<ToolSpec> {
-        self.tools.values().map(|tool| tool.spec()).collect()
+    pub fn listed(&self) -> Vec<ListedTool> {
+        let tools = self.tools.read();
+        tools.values().map(|entry| entry.listed.clone()).collect()
     }
 
-    /// The tools that exist and are switched off.
+    /// Lists every tool anew.
+    fn relist(&self) {
+        let mut tools = self.tools.write();
+        for entry in tools.values_mut() {
+            let listed = entry.tool.listed(self.defaults);
+            if listed != entry.listed {
+                let tool = Arc::clone(&entry.tool);
+                *entry = Arc::new(Entry { listed, tool });
+            }
+        }
+        drop(tools);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Lists every tool anew whenever one says that it changed.
+    pub(crate) async fn follow(self: Arc<Self>, mut changed: watch::Receiver<()>) {
+        while changed.changed().await.is_ok() {
+            self.relist();
+        }
+    }
+
+    /// Hears of every change.
     #[must_use]
-    pub fn switched_off(&self) -> &[&'static str] {
-        &self.off
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }
+
+/// A name that every provider accepts.
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    (1..=64).contains(&name.len()) && name.chars().all(plain)
+}
+
+/// What stands between the parts of the name of a tool that another source brings. Such a tool may
+/// be named before it is there.
+const FOREIGN: &str = "__";
 
 fn check(
     key: &'static str,
     listed: &[String],
-    all: &BTreeMap<&'static str, Arc<dyn AnyTool>>,
+    all: &BTreeMap<String, Arc<Entry>>,
 ) -> Result<(), Error> {
-    match listed.iter().find(|name| !all.contains_key(name.as_str())) {
+    let mut unknown = listed
+        .iter()
+        .filter(|name| !all.contains_key(*name) && !name.contains(FOREIGN));
+    match unknown.next() {
         None => Ok(()),
         Some(name) => Err(Error::UnknownTool {
             key,
@@ -86,6 +202,10 @@ fn check(
     }
 }
 
-fn names(tools: &BTreeMap<&'static str, Arc<dyn AnyTool>>) -> String {
-    tools.keys().copied().collect::<Vec<_>>().join(", ")
+fn names(tools: &BTreeMap<String, Arc<Entry>>) -> String {
+    tools
+        .keys()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

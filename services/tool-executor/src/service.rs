@@ -10,11 +10,18 @@ use nexus_service_kit::{
     ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_batches, consume_each,
 };
 use nexus_store::Ledger;
+use nexus_store::ledger::MAX_RESULT_BYTES;
 
+use crate::api::{self, Api};
 use crate::handler::Executor;
+use crate::health::{Health, announce};
 use crate::keeper::Keeper;
+use crate::migrations::{MIGRATIONS, SET};
+use crate::parts::Parts;
 use crate::publisher::Publisher;
+use crate::quota::Quotas;
 use crate::registry::catalogue;
+use crate::switches::Switches;
 use crate::tool::AnyTool;
 use crate::{Config, Error, Registry};
 
@@ -24,23 +31,29 @@ pub const NAME: &str = "tool-executor";
 /// How often results nobody asks for any more are dropped.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
+/// Makes the tools of this process.
+type Made = Box<dyn Fn(&Parts) -> Vec<Arc<dyn AnyTool>> + Send + Sync>;
+
 struct ToolExecutor {
     config: Arc<Config>,
-    tools: Vec<Arc<dyn AnyTool>>,
+    tools: Made,
 }
 
 /// The tool executor with the tools that come with Nexus.
 #[must_use]
 pub fn service(config: Config) -> Box<dyn Service> {
-    service_with(config, catalogue())
+    service_with(config, catalogue)
 }
 
 /// The tool executor with tools of one's own.
 #[must_use]
-pub fn service_with(config: Config, tools: Vec<Arc<dyn AnyTool>>) -> Box<dyn Service> {
+pub fn service_with(
+    config: Config,
+    tools: impl Fn(&Parts) -> Vec<Arc<dyn AnyTool>> + Send + Sync + 'static,
+) -> Box<dyn Service> {
     Box::new(ToolExecutor {
         config: Arc::new(config),
-        tools,
+        tools: Box::new(tools),
     })
 }
 
@@ -51,38 +64,23 @@ impl Service for ToolExecutor {
     }
 
     async fn start(&self, deps: &Deps) -> Result<Started, ServiceError> {
-        let registry = self.registry()?;
+        self.check()?;
         let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
-        let ledger = Ledger::new(store);
-        let publisher = Publisher::new(deps, &registry);
-        deps.tasks
-            .spawn("tools.publish", publisher.run(deps.clone()));
-        deps.tasks
-            .spawn("tools.prune", prune(deps.clone(), ledger.clone()));
-        let keeper = Keeper {
-            ledger: ledger.clone(),
-            clock: deps.clock.clone(),
+        store.migrate(SET, MIGRATIONS).await?;
+        let parts = Parts::new(deps, &self.config, store);
+        let registry = Registry::new((self.tools)(&parts), &self.config)?;
+        let executor = Arc::new(executor(&parts, registry).await);
+        let switches = Switches::new(parts.store.clone(), deps.bus.clone());
+        keep_tables(&parts, &executor, &switches);
+        consume(&parts, &executor, &switches);
+        let api = Api {
+            executor,
+            switches,
+            deps: deps.clone(),
+            principals: TableView::watch(deps, tables::PRINCIPALS).await,
         };
-        let spec = ConsumerSpec {
-            lease: self.config.lease,
-            ..ConsumerSpec::new(channels::CONVERSATIONS, NAME)
-        };
-        consume_batches(deps, spec, Arc::new(keeper));
-        let executor = Executor {
-            registry,
-            ledger,
-            cancelled: TableView::watch(deps, tables::RUNS_CANCELLED).await,
-            bus: deps.bus.clone(),
-            clock: deps.clock.clone(),
-            config: Arc::clone(&self.config),
-        };
-        let spec = ConsumerSpec {
-            permits: self.config.permits,
-            lease: self.config.lease,
-            ..ConsumerSpec::new(channels::TOOLS_EXECUTE, NAME)
-        };
-        consume_each(deps, spec, Arc::new(executor));
         Ok(Started {
+            routes: Some(api::router(api)),
             consumes: [channels::TOOLS_EXECUTE, channels::CONVERSATIONS]
                 .map(str::to_owned)
                 .to_vec(),
@@ -92,21 +90,79 @@ impl Service for ToolExecutor {
     }
 }
 
+async fn executor(parts: &Parts, registry: Registry) -> Executor {
+    let Parts { deps, config, .. } = parts;
+    Executor {
+        registry: Arc::new(registry),
+        off: TableView::watch(deps, tables::TOOLS_OFF).await,
+        health: Arc::new(Health::new(config.breaker)),
+        quotas: Quotas::new(parts.store.clone(), config.quotas.clone()),
+        artefacts: parts.artefacts.clone(),
+        ledger: parts.ledger.clone(),
+        cancelled: TableView::watch(deps, tables::RUNS_CANCELLED).await,
+        bus: deps.bus.clone(),
+        clock: deps.clock.clone(),
+        config: Arc::clone(config),
+    }
+}
+
+/// What others read of this service, kept right.
+fn keep_tables(parts: &Parts, executor: &Executor, switches: &Switches) {
+    let deps = &parts.deps;
+    let publisher = Publisher::new(deps, &executor.registry);
+    deps.tasks
+        .spawn("tools.publish", publisher.run(deps.clone()));
+    let relisted = Arc::clone(&executor.registry).follow(parts.relist.subscribe());
+    let shutdown = deps.shutdown.clone();
+    deps.tasks.spawn("tools.relist", async move {
+        shutdown.run_until_cancelled(relisted).await;
+    });
+    deps.tasks
+        .spawn("tools.switches", switches.clone().run(deps.clone()));
+    let health = Arc::clone(&executor.health);
+    deps.tasks
+        .spawn("tools.health", announce::keep(deps.clone(), health));
+    deps.tasks
+        .spawn("tools.prune", prune(deps.clone(), parts.ledger.clone()));
+}
+
+fn consume(parts: &Parts, executor: &Arc<Executor>, switches: &Switches) {
+    let Parts { deps, config, .. } = parts;
+    let keeper = Keeper {
+        ledger: parts.ledger.clone(),
+        switches: switches.clone(),
+        clock: deps.clock.clone(),
+    };
+    let spec = ConsumerSpec {
+        lease: config.lease,
+        ..ConsumerSpec::new(channels::CONVERSATIONS, NAME)
+    };
+    consume_batches(deps, spec, Arc::new(keeper));
+    let spec = ConsumerSpec {
+        permits: config.permits,
+        lease: config.lease,
+        ..ConsumerSpec::new(channels::TOOLS_EXECUTE, NAME)
+    };
+    consume_each(deps, spec, Arc::clone(executor));
+}
+
 impl ToolExecutor {
-    fn registry(&self) -> Result<Registry, Error> {
+    fn check(&self) -> Result<(), Error> {
+        let bad = |key, expected| Err(Error::BadNumber { key, expected });
         if self.config.permits == 0 {
-            return Err(Error::BadNumber {
-                key: "permits",
-                expected: "at least 1",
-            });
+            return bad("permits", "at least 1");
         }
         if self.config.lease < Duration::from_secs(1) {
-            return Err(Error::BadNumber {
-                key: "lease",
-                expected: "at least 1s",
-            });
+            return bad("lease", "at least 1s");
         }
-        Registry::new(self.tools.clone(), &self.config)
+        if self.config.output_limit < 256 {
+            return bad("output_limit", "at least 256 bytes");
+        }
+        // Results are written many at a time.
+        if self.config.keep_bytes > MAX_RESULT_BYTES {
+            return bad("keep_bytes", "at most 8388608 bytes");
+        }
+        Ok(())
     }
 }
 

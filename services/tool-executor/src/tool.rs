@@ -1,19 +1,26 @@
 //! What a tool is.
 //!
 //! A tool is one file in [`crate::tools`] that implements [`Tool`], and one line in
-//! [`crate::registry`]. Its JSON Schema comes from the Rust type of its arguments, so what a model
-//! is told and what is accepted cannot drift apart.
+//! [`crate::registry`]. Its JSON Schemas come from the Rust types of its arguments and its result, so
+//! what a model is told and what is accepted cannot drift apart.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nexus_contracts::chat::ToolSpec;
-use nexus_contracts::{Extra, MessageId, OrgId, RunId, Timestamp, UserId};
+use nexus_contracts::settings::{Privacy, ToolPolicy};
+use nexus_contracts::tool::{CallLimits, Capabilities, Effect, ListedTool, Taint};
+use nexus_contracts::{ConversationId, Extra, MessageId, OrgId, RunId, Timestamp, UserId};
 use nexus_store::EffectClass;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::artefacts::Whose;
+
+/// Where the tools of this crate come from, as [`ListedTool::source`] says it.
+pub const OURS: &str = "nexus";
 
 /// One tool.
 ///
@@ -28,15 +35,40 @@ pub trait Tool: Send + Sync + 'static {
     const EFFECT: EffectClass;
     /// Longest time of a call; the configured default when `None`.
     const TIMEOUT: Option<Duration> = None;
+    /// Most bytes of a result that a model sees at once; the configured default when `None`.
+    const OUTPUT_LIMIT: Option<u64> = None;
+    /// Whether it may be called where no setting names it.
+    const POLICY: ToolPolicy = ToolPolicy::Auto;
+    /// What a call costs, in millionths of a US dollar.
+    const COST_MICROUSD: Option<u64> = None;
+    /// The arguments of a harmless call that shows whether it works: `nexus tools test`.
+    const EXAMPLE: Option<&'static str> = None;
     /// The arguments: a struct whose field documentation the model reads.
     type Args: DeserializeOwned + JsonSchema + Send;
+    /// The result.
+    type Output: Serialize + JsonSchema + Send;
+
+    /// What it comes in touch with; nothing unless it says so.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// Why it cannot be used as things are, and what to do.
+    fn stopped(&self) -> Option<String> {
+        None
+    }
+
+    /// What this result brings into the conversation besides what [`Tool::capabilities`] say.
+    fn taint_of(&self, _: &Self::Output) -> Taint {
+        Taint::default()
+    }
 
     /// Performs one call.
     fn call(
         &self,
         args: Self::Args,
         ctx: &ToolContext,
-    ) -> impl Future<Output = Result<Value, ToolError>> + Send;
+    ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
 }
 
 /// What a call is told besides its arguments.
@@ -48,10 +80,48 @@ pub struct ToolContext {
     pub org_id: OrgId,
     /// Whoever asked, where known.
     pub user_id: Option<UserId>,
+    /// The conversation the call belongs to, where known.
+    pub conversation_id: Option<ConversationId>,
     /// The run the call belongs to, where known.
     pub run_id: Option<RunId>,
     /// The id of the command: the key under which an idempotent effect is performed.
     pub key: MessageId,
+    /// After this moment nobody waits for the result.
+    pub deadline: Option<Timestamp>,
+    /// What has come into the conversation.
+    pub taint: Taint,
+    /// Where what is said in the conversation may go.
+    pub privacy: Privacy,
+}
+
+impl ToolContext {
+    /// Whose artefacts a call may use.
+    #[must_use]
+    pub const fn whose(&self) -> Whose {
+        Whose {
+            org: self.org_id,
+            conversation: self.conversation_id,
+        }
+    }
+
+    /// A call of nobody in particular, in no conversation, about which nothing is known.
+    #[must_use]
+    pub const fn new(org_id: OrgId, key: MessageId, now: Timestamp) -> Self {
+        Self {
+            now,
+            org_id,
+            user_id: None,
+            conversation_id: None,
+            run_id: None,
+            key,
+            deadline: None,
+            taint: Taint {
+                untrusted: false,
+                private: false,
+            },
+            privacy: Privacy::Open,
+        }
+    }
 }
 
 /// Why a call gave no result, in words the model can act on.
@@ -63,6 +133,10 @@ pub enum ToolError {
     /// It did not work.
     #[error("{0}")]
     Failed(String),
+    /// What it depends on does not answer, or is not set up: other arguments would not help. Enough
+    /// of these, and the tool is left alone for a while.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 impl ToolError {
@@ -72,51 +146,70 @@ impl ToolError {
         match self {
             Self::BadArguments(_) => "bad_arguments",
             Self::Failed(_) => "failed",
+            Self::Unavailable(_) => "unavailable",
         }
     }
 }
 
-/// A [`Tool`] whose type was forgotten, so that many fit in one registry.
+/// What a call gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Returned {
+    /// The result.
+    pub value: Value,
+    /// What it brings into the conversation besides what the tool always brings.
+    pub taint: Taint,
+}
+
+/// A tool whose type was forgotten, so that many fit in one registry; also one that is only known
+/// at run time.
 #[async_trait]
 pub trait AnyTool: Send + Sync + 'static {
-    /// [`Tool::NAME`].
-    fn name(&self) -> &'static str;
-    /// The tool as models are told of it.
-    fn spec(&self) -> ToolSpec;
-    /// [`Tool::EFFECT`].
-    fn effect(&self) -> EffectClass;
-    /// [`Tool::TIMEOUT`].
-    fn timeout(&self) -> Option<Duration>;
+    /// How it is listed, with these limits where it names none of its own.
+    fn listed(&self, defaults: CallLimits) -> ListedTool;
     /// Checks the arguments and performs the call.
-    async fn invoke(&self, arguments: &str, ctx: &ToolContext) -> Result<Value, ToolError>;
+    async fn invoke(&self, arguments: &str, ctx: &ToolContext) -> Result<Returned, ToolError>;
 }
 
 #[async_trait]
 impl<T: Tool> AnyTool for T {
-    fn name(&self) -> &'static str {
-        T::NAME
-    }
-
-    fn spec(&self) -> ToolSpec {
-        ToolSpec {
+    fn listed(&self, defaults: CallLimits) -> ListedTool {
+        let timeout = T::TIMEOUT.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        ListedTool {
             name: T::NAME.to_owned(),
             description: T::DESCRIPTION.to_owned(),
             parameters: schema::<T::Args>(),
+            // `true` says nothing.
+            returns: Some(schema::<T::Output>()).filter(Value::is_object),
+            effect: effect(T::EFFECT),
+            capabilities: self.capabilities(),
+            policy: T::POLICY,
+            limits: CallLimits {
+                timeout_ms: timeout.unwrap_or(defaults.timeout_ms),
+                output_bytes: T::OUTPUT_LIMIT.unwrap_or(defaults.output_bytes),
+            },
+            cost_microusd: T::COST_MICROUSD,
+            example: T::EXAMPLE.map(str::to_owned),
+            source: OURS.to_owned(),
+            stopped: self.stopped(),
             extra: Extra::new(),
         }
     }
 
-    fn effect(&self) -> EffectClass {
-        T::EFFECT
-    }
-
-    fn timeout(&self) -> Option<Duration> {
-        T::TIMEOUT
-    }
-
-    async fn invoke(&self, arguments: &str, ctx: &ToolContext) -> Result<Value, ToolError> {
+    async fn invoke(&self, arguments: &str, ctx: &ToolContext) -> Result<Returned, ToolError> {
         let args = read::<T::Args>(T::NAME, arguments)?;
-        self.call(args, ctx).await
+        let output = self.call(args, ctx).await?;
+        let taint = self.taint_of(&output);
+        let value = serde_json::to_value(output)
+            .map_err(|error| ToolError::Failed(format!("the result cannot be written: {error}")))?;
+        Ok(Returned { value, taint })
+    }
+}
+
+const fn effect(class: EffectClass) -> Effect {
+    match class {
+        EffectClass::Inference | EffectClass::ReadOnly => Effect::ReadOnly,
+        EffectClass::Idempotent => Effect::Idempotent,
+        EffectClass::AtMostOnce => Effect::AtMostOnce,
     }
 }
 

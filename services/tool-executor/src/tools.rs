@@ -2,6 +2,8 @@
 
 pub mod current_time;
 pub mod math_solver;
+pub mod read_result;
 
 pub use current_time::CurrentTime;
 pub use math_solver::MathSolver;
+pub use read_result::ReadResult;

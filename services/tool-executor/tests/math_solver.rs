@@ -13,13 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 fn context() -> Result<ToolContext> {
-    Ok(ToolContext {
-        now: Timestamp::from_millis(0),
-        org_id: OrgId(derive_id([b"org".as_slice()])),
-        user_id: None,
-        run_id: None,
-        key: MessageId::new("call")?,
-    })
+    let org = OrgId(derive_id([b"org".as_slice()]));
+    let now = Timestamp::from_millis(0);
+    Ok(ToolContext::new(org, MessageId::new("call")?, now))
 }
 
 /// Asks as the executor does: with the tool's own time limit. `None`: it was reached.
@@ -33,7 +29,13 @@ async fn ask(expression: &str) -> Result<Option<Result<String, ToolError>>> {
     Ok(Some(match answer {
         Err(error) => Err(error),
         Ok(value) => {
-            let told = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+            let told = |key: &str| {
+                value
+                    .value
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+            };
             assert_eq!(told("expression").as_deref(), Some(expression));
             Ok(told("result").context("the result is text")?)
         }
@@ -170,7 +172,7 @@ async fn given_up_calculations_make_room_for_others() -> Result<()> {
     );
     let small = json!({ "expression": "6 * 7" }).to_string();
     let answer = tokio::time::timeout(Duration::from_secs(20), tool.invoke(&small, &ctx)).await??;
-    assert_eq!(answer["result"], "42");
+    assert_eq!(answer.value["result"], "42");
     Ok(())
 }
 

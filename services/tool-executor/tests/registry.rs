@@ -2,10 +2,22 @@
 
 use anyhow::{Context, Result};
 use nexus_contracts::{MessageId, OrgId, Timestamp, derive_id};
-use nexus_service_kit::ConfigSource;
+use std::sync::Arc;
+
+use nexus_bus::{Bus, BusConfig, BusUrl};
+use nexus_service_kit::{Clock, ConfigSource, Deps, Stores};
+use nexus_store::Ledger;
 use nexus_tool_executor::registry::catalogue;
-use nexus_tool_executor::{Config, DEFAULT_CONFIG, NAME, Registry, ToolContext, ToolError};
+use nexus_tool_executor::tools::{CurrentTime, MathSolver};
+use nexus_tool_executor::{
+    AnyTool, Config, DEFAULT_CONFIG, NAME, Parts, Registry, ToolContext, ToolError,
+};
 use serde_json::{Value, json};
+
+/// Tools that need nothing.
+fn plain() -> Vec<Arc<dyn AnyTool>> {
+    vec![Arc::new(CurrentTime), Arc::new(MathSolver::new())]
+}
 
 fn config(overrides: &[(&str, &str)]) -> Result<Config> {
     let full = |(key, value): &(&str, &str)| (format!("{NAME}.{key}"), (*value).to_owned());
@@ -14,26 +26,35 @@ fn config(overrides: &[(&str, &str)]) -> Result<Config> {
 }
 
 async fn call(tool: &str, arguments: &str) -> Result<Result<Value, ToolError>> {
-    let registry = Registry::new(catalogue(), &config(&[])?)?;
-    let ctx = ToolContext {
-        now: Timestamp::from_millis(1_769_902_215_250),
-        org_id: OrgId(derive_id([b"org".as_slice()])),
-        user_id: None,
-        run_id: None,
-        key: MessageId::new("call")?,
-    };
-    Ok(registry
-        .get(tool)
-        .context("the tool exists")?
-        .invoke(arguments, &ctx)
-        .await)
+    let registry = Registry::new(plain(), &config(&[])?)?;
+    let org = OrgId(derive_id([b"org".as_slice()]));
+    let now = Timestamp::from_millis(1_769_902_215_250);
+    let ctx = ToolContext::new(org, MessageId::new("call")?, now);
+    let entry = registry.get(tool).context("the tool exists")?;
+    let returned = entry.tool.invoke(arguments, &ctx).await;
+    Ok(returned.map(|returned| returned.value))
 }
 
-#[test]
-fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
-    let registry = Registry::new(catalogue(), &config(&[])?)?;
-    assert_eq!(registry.names(), "current_time, math_solver");
-    for spec in registry.specs() {
+/// What a service has that has just started.
+async fn parts(folder: &std::path::Path) -> Result<Parts> {
+    let url = BusUrl::Embedded {
+        path: folder.join("bus.db"),
+        read_only: false,
+    };
+    let bus = Bus::connect(&BusConfig::new(url, folder.join("blobs"))).await?;
+    let stores = Stores::new(&format!("sqlite:{}", folder.display()))?;
+    let deps = Deps::new(bus, Clock::system(), stores);
+    let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
+    Ok(Parts::new(&deps, &Arc::new(config(&[])?), store))
+}
+
+#[tokio::test]
+async fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let parts = parts(folder.path()).await?;
+    let registry = Registry::new(catalogue(&parts), &parts.config)?;
+    assert_eq!(registry.names(), "current_time, math_solver, read_result");
+    for spec in registry.listed() {
         let schema = spec
             .parameters
             .as_object()
@@ -59,7 +80,8 @@ fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         assert!(spec.name.chars().all(plain), "{}", spec.name);
     }
-    let spec = registry.get("math_solver").context("it exists")?.spec();
+    let entry = registry.get("math_solver").context("it exists")?;
+    let spec = &entry.listed;
     assert_eq!(spec.parameters["required"], json!(["expression"]));
     assert_eq!(
         spec.parameters["properties"]["expression"]["type"],
@@ -120,7 +142,7 @@ async fn no_arguments_are_an_empty_object() -> Result<()> {
 #[test]
 fn the_configuration_switches_tools_on_and_off() -> Result<()> {
     let names = |overrides: &[(&str, &str)]| -> Result<String> {
-        Ok(Registry::new(catalogue(), &config(overrides)?)?.names())
+        Ok(Registry::new(plain(), &config(overrides)?)?.names())
     };
     assert_eq!(names(&[("enabled", "[math_solver]")])?, "math_solver");
     assert_eq!(names(&[("disabled", "[math_solver]")])?, "current_time");
@@ -135,8 +157,8 @@ fn the_configuration_switches_tools_on_and_off() -> Result<()> {
         error.contains("disabled") && error.contains("current_time, math_solver"),
         "{error}"
     );
-    let mut twice = catalogue();
-    twice.extend(catalogue());
+    let mut twice = plain();
+    twice.extend(plain());
     assert!(Registry::new(twice, &config(&[])?).is_err());
     Ok(())
 }

@@ -35,6 +35,7 @@ impl Tool for Append {
     const DESCRIPTION: &'static str = "Writes a line into a file.";
     const EFFECT: EffectClass = EffectClass::AtMostOnce;
     type Args = Line;
+    type Output = Value;
 
     async fn call(&self, line: Line, _: &ToolContext) -> Result<Value, ToolError> {
         crash_point!(SLOW);

@@ -45,9 +45,12 @@ fn arguments() -> Result<(Option<String>, Vec<Setting>)> {
 }
 
 fn tools(source: &ConfigSource) -> Result<Box<dyn Service>, ConfigError> {
-    let mut tools = registry::catalogue();
-    tools.push(std::sync::Arc::new(Append));
-    Ok(service_with(source.section(NAME, DEFAULT_CONFIG)?, tools))
+    let config = source.section(NAME, DEFAULT_CONFIG)?;
+    Ok(service_with(config, |parts| {
+        let mut tools = registry::catalogue(parts);
+        tools.push(std::sync::Arc::new(Append));
+        tools
+    }))
 }
 
 /// Where a test reaches the points.

@@ -1,6 +1,6 @@
 //! What decisions depend on: the tools there are, and settings that change while runs go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use nexus_contracts::chat::ToolSpec;
@@ -77,7 +77,10 @@ fn environment(version: u8, whose: OrgId) -> Environment {
             max_queued: 2,
             max_messages: 14,
         },
-        tools: TOOLS.map(|(name, _)| (name.to_owned(), tool(name))).into(),
+        tools: TOOLS
+            .map(|(name, _)| (name.to_owned(), tool(name).into()))
+            .into(),
+        off: BTreeSet::new(),
         settings: layers.into(),
     }
 }

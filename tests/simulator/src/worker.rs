@@ -308,7 +308,7 @@ impl World<'_> {
             name: asked.name,
             result,
             duration_ms: 0,
-            extra: Extra::new(),
+            ..ToolCompleted::default()
         };
         Told::new(command, &completed)
     }

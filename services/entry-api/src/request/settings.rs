@@ -12,7 +12,7 @@ use super::fields::{Fields, checked_name, whole, word};
 
 /// Every setting a request may choose: all but how long history is kept, which is the
 /// organisation's to say.
-pub(super) const SETTINGS: [&str; 15] = [
+pub(super) const SETTINGS: [&str; 16] = [
     "provider",
     "model",
     "tools",
@@ -23,6 +23,7 @@ pub(super) const SETTINGS: [&str; 15] = [
     "tool_policy",
     "approval_seconds",
     "clarify",
+    "aliases",
     "limits",
     "context_tokens",
     "summary_after",
@@ -35,6 +36,9 @@ pub const MAX_NAMES: usize = 128;
 
 /// Longest instructions, in bytes.
 pub const MAX_INSTRUCTIONS_BYTES: usize = 64 * 1024;
+
+/// Longest text that a name may stand for, in bytes.
+const MAX_MEANING_BYTES: usize = 1024;
 
 /// Most answers drawn to vote on one.
 pub const MAX_SAMPLES: u64 = 9;
@@ -95,6 +99,7 @@ pub(super) fn read(fields: &mut Fields) -> Result<Settings, Invalid> {
         })?,
         approval_seconds: fields.whole("approval_seconds", (1, MAX_APPROVAL_SECONDS))?,
         clarify: fields.boolean("clarify")?,
+        aliases: by_name(fields, "aliases", meanings)?,
         limits: limits(fields)?,
         context_tokens: by_name(fields, "context_tokens", |name, value| {
             whole(name, value, (1, WHOLE))
@@ -104,6 +109,33 @@ pub(super) fn read(fields: &mut Fields) -> Result<Settings, Invalid> {
         cache: fields.word("cache", &CACHES)?,
         history_days: None,
     })
+}
+
+/// What names of one kind stand for.
+fn meanings(field: &str, value: &Value) -> Result<BTreeMap<String, String>, Invalid> {
+    let wrong = || {
+        let detail = format!("field `{field}` must be an object from names to texts");
+        Invalid::unacceptable("wrong_type", detail)
+    };
+    let names = value.as_object().ok_or_else(wrong)?;
+    if names.len() > MAX_NAMES {
+        let detail = format!(
+            "field `{field}` has {} names; at most {MAX_NAMES}",
+            names.len()
+        );
+        return Err(Invalid::unacceptable("too_many_names", detail));
+    }
+    let meaning = |(name, meant): (&String, &Value)| {
+        let meant = meant.as_str().ok_or_else(wrong)?;
+        if meant.len() > MAX_MEANING_BYTES {
+            return Err(Invalid::too_long(format!(
+                "field `{field}.{name}` has {} bytes; at most {MAX_MEANING_BYTES} are taken",
+                meant.len()
+            )));
+        }
+        Ok((checked_name(field, name.clone())?, meant.to_owned()))
+    };
+    names.iter().map(meaning).collect()
 }
 
 fn parameters(fields: &mut Fields) -> Result<Option<ModelParameters>, Invalid> {

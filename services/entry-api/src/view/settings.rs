@@ -29,6 +29,8 @@ pub struct ChosenSettings {
     pub approval_seconds: Option<u32>,
     /// Whether a person is asked for a required argument that a tool call lacks.
     pub clarify: Option<bool>,
+    /// What names stand for in arguments of tools, by kind: `{"place": {"office": "1 Main Street"}}`.
+    pub aliases: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// What a run may use.
     pub limits: Option<Limits>,
     /// Most tokens of a prompt, by model, `*` for the rest.

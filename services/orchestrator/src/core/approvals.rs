@@ -14,7 +14,7 @@ use super::tools::{go_on_if_done, request_tool};
 pub fn ask(
     run: &Run,
     call: &mut PendingCall,
-    (ordinal, tool_call): (usize, &ToolCall),
+    (ordinal, tool_call, reason): (usize, &ToolCall, String),
     ctx: &Ctx<'_>,
 ) -> [Command; 2] {
     let seconds = i64::from(run.settings.approval_seconds);
@@ -37,7 +37,7 @@ pub fn ask(
         tool: tool_call.name.clone(),
         arguments: tool_call.arguments.clone(),
         arguments_hash: arguments_hash(&tool_call.name, &tool_call.arguments),
-        reason: format!("the policy of `{}` is `ask`", tool_call.name),
+        reason,
         expires_at,
         extra: Extra::new(),
     };
@@ -162,7 +162,8 @@ fn settle(
     if call.content.is_none() {
         let deadline = ctx.now.plus_millis(left);
         let request = (approval.tool, approval.arguments);
-        commands.push(request_tool(&run, &call, request, deadline));
+        let holds = (state.taint, state.privacy);
+        commands.push(request_tool(&run, &call, request, (deadline, holds)));
     }
     commands.extend(go_on_if_done(state, run, ctx));
     Ok(commands)

@@ -1,13 +1,14 @@
 //! A tool call that lacks what the tool requires becomes a question to the person, not a guess.
 
-use nexus_contracts::chat::{ToolCall, ToolSpec};
+use nexus_contracts::chat::ToolCall;
 use nexus_contracts::events::Clarification;
+use nexus_contracts::tool::ListedTool;
 use serde_json::{Map, Value};
 
 /// The first required argument that a call lacks: it is absent, null or empty. Arguments that do
 /// not read are the tool's to refuse, in words the model can act on.
 #[must_use]
-pub fn missing(tool: &ToolSpec, call: &ToolCall) -> Option<Clarification> {
+pub fn missing(tool: &ListedTool, call: &ToolCall) -> Option<Clarification> {
     let arguments = match call.arguments.trim() {
         "" => Map::new(),
         text => serde_json::from_str::<Map<String, Value>>(text).ok()?,
@@ -27,7 +28,7 @@ pub fn missing(tool: &ToolSpec, call: &ToolCall) -> Option<Clarification> {
 
 /// The question, in the words of the tool's own description of the argument.
 #[must_use]
-pub fn question(tool: &ToolSpec, argument: &str) -> String {
+pub fn question(tool: &ListedTool, argument: &str) -> String {
     let described = tool
         .parameters
         .pointer(&format!("/properties/{argument}/description"))
@@ -44,9 +45,10 @@ pub fn question(tool: &ToolSpec, argument: &str) -> String {
 mod tests {
     use super::*;
     use nexus_contracts::Extra;
+    use nexus_contracts::chat::ToolSpec;
     use serde_json::json;
 
-    fn tool() -> ToolSpec {
+    fn tool() -> ListedTool {
         ToolSpec {
             name: "commute".to_owned(),
             description: "How long it takes".to_owned(),
@@ -56,6 +58,7 @@ mod tests {
             }),
             extra: Extra::new(),
         }
+        .into()
     }
 
     fn lacks(arguments: &str) -> Option<String> {

@@ -83,6 +83,7 @@ pub fn branch(
         summary: base.summary.clone(),
         messages: base.messages.clone(),
         privacy: base.privacy,
+        taint: base.taint,
         ..State::new(state.conversation_id)
     };
     let fact = Fact::Branched(ConversationBranched {

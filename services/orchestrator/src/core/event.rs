@@ -1,13 +1,13 @@
 //! What can happen to a conversation, and what the core is told besides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nexus_contracts::chat::ToolSpec;
 use nexus_contracts::conversation::ConversationDocument;
 use nexus_contracts::events::{
     ApprovalDecided, InferenceCompleted, InferenceFailed, MessageAccepted, MessageSubmitted,
 };
 use nexus_contracts::settings::Settings;
+use nexus_contracts::tool::{ListedTool, Taint};
 use nexus_contracts::{ConversationId, Extra, MessageId, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,9 @@ pub enum Input {
         command: MessageId,
         /// What the model gets to see: the result as JSON text, or an error in words.
         content: String,
+        /// What it brings into the conversation, besides what the tool always brings.
+        #[serde(default)]
+        taint: Taint,
     },
     /// A run's deadline passed.
     DeadlinePassed {
@@ -184,7 +187,10 @@ pub struct Environment {
     /// Bounds of the service.
     pub bounds: Bounds,
     /// The tools there are.
-    pub tools: BTreeMap<String, ToolSpec>,
+    pub tools: BTreeMap<String, ListedTool>,
+    /// The tools that are switched off: keys of `control.tools.off`, without the organisation.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub off: BTreeSet<String>,
     /// Settings by the keys of `control.settings`.
     pub settings: BTreeMap<String, Settings>,
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use nexus_contracts::events::ModelParameters;
-use nexus_contracts::settings::{Caching, OnBusy, Privacy, RunLimits, Settings, ToolPolicy};
+use nexus_contracts::settings::{
+    Aliases, Caching, OnBusy, Privacy, RunLimits, Settings, ToolPolicy,
+};
+use nexus_contracts::tool::ListedTool;
 use nexus_contracts::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +51,9 @@ pub struct Resolved {
     pub approval_seconds: u32,
     /// Whether a person is asked for what a tool call lacks.
     pub clarify: bool,
+    /// What names stand for in arguments of tools.
+    #[serde(default)]
+    pub aliases: Aliases,
     /// Most model calls, one after another.
     pub steps: u32,
     /// Most tokens, in and out together.
@@ -113,6 +119,7 @@ fn settle(settings: Settings) -> Resolved {
             .approval_seconds
             .unwrap_or(fallback::APPROVAL_SECONDS),
         clarify: settings.clarify.unwrap_or(true),
+        aliases: settings.aliases.unwrap_or_default(),
         steps: steps.unwrap_or(fallback::STEPS),
         tokens,
         cost_microusd,
@@ -123,21 +130,22 @@ fn settle(settings: Settings) -> Resolved {
 }
 
 impl Resolved {
-    /// Whether a tool may be called.
+    /// Whether a tool may be called: what is said of it by name, or else the stricter of what is said
+    /// of all and what the tool says of itself.
     #[must_use]
-    pub fn policy_of(&self, tool: &str) -> ToolPolicy {
-        let by_name = self.tool_policy.get(tool);
-        let found = by_name.or_else(|| self.tool_policy.get("*"));
-        found.copied().unwrap_or(ToolPolicy::Auto)
+    pub fn policy_of(&self, tool: &ListedTool) -> ToolPolicy {
+        let of_all = || self.tool_policy.get("*").copied().max(Some(tool.policy));
+        let by_name = self.tool_policy.get(&tool.name).copied();
+        by_name.or_else(of_all).unwrap_or(tool.policy)
     }
 
     /// Whether the model may ask for a tool at all.
     #[must_use]
-    pub fn offers(&self, tool: &str) -> bool {
+    pub fn offers(&self, tool: &ListedTool) -> bool {
         let listed = self
             .tools
             .as_ref()
-            .is_none_or(|allowed| allowed.iter().any(|name| name == tool));
+            .is_none_or(|allowed| allowed.contains(&tool.name));
         listed && self.policy_of(tool) != ToolPolicy::Deny
     }
 }

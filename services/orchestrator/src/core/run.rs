@@ -92,7 +92,7 @@ pub fn ask_model(state: &mut State, mut run: Run, ctx: &Ctx<'_>) -> Vec<Command>
 /// What the model is asked; remembers what it depends on.
 fn request(state: &State, run: &mut Run, ctx: &Ctx<'_>) -> InferenceRequested {
     let settings = &run.settings;
-    let offered = tools::offered(settings, ctx);
+    let offered = tools::offered(state.conversation_id, settings, ctx);
     let system = context::system(&settings.instructions, state.summary.as_deref());
     let described = offered.iter().map(tokens::of_tool).sum::<u64>();
     let answer = u64::from(settings.parameters.max_tokens.unwrap_or_default());

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use nexus_contracts::chat::{ChatMessage, Usage};
 use nexus_contracts::events::{InferenceCompleted, MessageSubmitted};
 use nexus_contracts::settings::{Privacy, Settings};
+use nexus_contracts::tool::Taint;
 use nexus_contracts::{
     ConversationId, CorrelationId, Extra, MessageId, OrgId, RunId, Timestamp, UserId,
 };
@@ -45,6 +46,9 @@ pub struct State {
     /// repeats the earlier ones.
     #[serde(default)]
     pub privacy: Privacy,
+    /// What tools have brought into it: every later prompt repeats that, too.
+    #[serde(default)]
+    pub taint: Taint,
     /// Whether it was erased; nothing else is left then.
     #[serde(default)]
     pub deleted: bool,
@@ -66,6 +70,7 @@ impl State {
             active: None,
             queued: VecDeque::new(),
             privacy: Privacy::Open,
+            taint: Taint::default(),
             deleted: false,
         }
     }
@@ -211,6 +216,9 @@ pub struct PendingCall {
     /// What a person is asked first.
     #[serde(default)]
     pub approval: Option<PendingApproval>,
+    /// What its result will bring into the conversation.
+    #[serde(default)]
+    pub taint: Taint,
     /// The result as text, once there.
     pub content: Option<String>,
 }
@@ -220,7 +228,7 @@ pub struct PendingCall {
 pub struct PendingApproval {
     /// The tool.
     pub tool: String,
-    /// Its arguments as the model wrote them.
+    /// Its arguments as the model wrote them, aliases resolved.
     pub arguments: String,
     /// After this moment it counts as denied.
     pub expires_at: Timestamp,

@@ -36,9 +36,11 @@ pub fn step(state: &State, input: &Input, ctx: &Ctx<'_>) -> Result<(State, Vec<C
                 drawn(&mut next, command, Err(failure), ctx)?
             }
         }
-        Input::ToolReturned { command, content } => {
-            tools::returned(&mut next, command, content, ctx)?
-        }
+        Input::ToolReturned {
+            command,
+            content,
+            taint,
+        } => tools::returned(&mut next, command, (content, *taint), ctx)?,
     };
     Ok((next, commands))
 }

@@ -2,23 +2,37 @@
 
 use nexus_contracts::chat::{ChatMessage, ToolCall, ToolSpec};
 use nexus_contracts::events::{Clarification, InferenceCompleted, ToolRequested};
-use nexus_contracts::settings::ToolPolicy;
-use nexus_contracts::{Extra, MessageId, Timestamp};
+use nexus_contracts::settings::{Privacy, ToolPolicy};
+use nexus_contracts::tool::{ListedTool, Taint};
+use nexus_contracts::{ConversationId, Extra, MessageId, Timestamp};
 
-use super::approvals;
-use super::clarify;
 use super::command::{Command, command_id};
 use super::event::{Ctx, Reject};
 use super::resolve::Resolved;
 use super::run::{ask_model, clarification};
 use super::state::{Pending, PendingCall, Run, State};
+use super::taint::{self, Holds, Objection};
+use super::{aliases, approvals, clarify};
 
 /// The tools a model may ask for in this run.
 #[must_use]
-pub fn offered(settings: &Resolved, ctx: &Ctx<'_>) -> Vec<ToolSpec> {
+pub fn offered(conversation: ConversationId, settings: &Resolved, ctx: &Ctx<'_>) -> Vec<ToolSpec> {
     let tools = ctx.environment.tools.values();
-    let allowed = tools.filter(|tool| settings.offers(&tool.name));
-    allowed.cloned().collect()
+    let allowed = tools.filter(|tool| is_offered(conversation, settings, tool, ctx));
+    allowed.map(ListedTool::spec).collect()
+}
+
+fn is_offered(
+    conversation: ConversationId,
+    settings: &Resolved,
+    tool: &ListedTool,
+    ctx: &Ctx<'_>,
+) -> bool {
+    let off = &ctx.environment.off;
+    settings.offers(tool)
+        && tool.stopped.is_none()
+        && !off.contains(&tool.name)
+        && !off.contains(&format!("{conversation}/{}", tool.name))
 }
 
 /// Calls every tool the model asked for.
@@ -33,26 +47,32 @@ pub fn call(
     ctx: &Ctx<'_>,
 ) -> Vec<Command> {
     let asked = &result.message.tool_calls;
-    if run.settings.clarify
-        && let Some(missing) = lacking(&run, asked, ctx)
-    {
-        return clarification(state, &run, (result, missing), ctx);
-    }
+    let meant = match meant(state, &run, asked, ctx) {
+        Ok(meant) => meant,
+        Err(missing) => return clarification(state, &run, (result, missing), ctx),
+    };
     let mut commands = Vec::new();
-    let mut calls = Vec::with_capacity(asked.len());
-    for (ordinal, tool_call) in asked.iter().enumerate() {
+    let mut calls = Vec::with_capacity(meant.len());
+    for (ordinal, tool_call) in meant.iter().enumerate() {
         let mut call = PendingCall {
             command: tool_command(&run, ordinal),
             call_id: tool_call.id.clone(),
             approval: None,
-            content: refusal(&run, ordinal, tool_call, ctx),
+            taint: Taint::default(),
+            content: None,
         };
-        if call.content.is_none() {
-            if run.settings.policy_of(&tool_call.name) == ToolPolicy::Ask {
-                commands.extend(approvals::ask(&run, &mut call, (ordinal, tool_call), ctx));
-            } else {
+        match verdict(state, &run, (ordinal, tool_call), ctx) {
+            Verdict::Refuse(why) => call.content = Some(why),
+            Verdict::Ask(tool, why) => {
+                call.taint = tool.capabilities.taint();
+                let about = (ordinal, tool_call, why);
+                commands.extend(approvals::ask(&run, &mut call, about, ctx));
+            }
+            Verdict::Call(tool) => {
+                call.taint = tool.capabilities.taint();
                 let request = (tool_call.name.clone(), tool_call.arguments.clone());
-                commands.push(request_tool(&run, &call, request, run.deadline));
+                let holds = (state.taint, state.privacy);
+                commands.push(request_tool(&run, &call, request, (run.deadline, holds)));
             }
         }
         calls.push(call);
@@ -66,25 +86,80 @@ pub fn call(
     commands
 }
 
-fn lacking(run: &Run, asked: &[ToolCall], ctx: &Ctx<'_>) -> Option<Clarification> {
-    let offered = asked.iter().filter(|call| run.settings.offers(&call.name));
-    let specs = offered.filter_map(|call| Some((ctx.environment.tools.get(&call.name)?, call)));
-    specs
-        .filter_map(|(tool, call)| clarify::missing(tool, call))
-        .next()
+/// The calls with every alias resolved, or what a person has to be asked first.
+fn meant(
+    state: &State,
+    run: &Run,
+    asked: &[ToolCall],
+    ctx: &Ctx<'_>,
+) -> Result<Vec<ToolCall>, Clarification> {
+    let mut meant = Vec::with_capacity(asked.len());
+    for call in asked {
+        let mut call = call.clone();
+        let tool = ctx.environment.tools.get(&call.name);
+        let offered =
+            |tool: &&ListedTool| is_offered(state.conversation_id, &run.settings, tool, ctx);
+        if let Some(tool) = tool.filter(offered) {
+            if run.settings.clarify
+                && let Some(missing) = clarify::missing(tool, &call)
+            {
+                return Err(missing);
+            }
+            match aliases::resolved(tool, &call, &run.settings.aliases) {
+                Ok(arguments) => call.arguments = arguments,
+                Err(missing) if run.settings.clarify => return Err(missing),
+                // The tool says what it cannot do with the word.
+                Err(_) => {}
+            }
+        }
+        meant.push(call);
+    }
+    Ok(meant)
 }
 
-/// Why a call is not made at all.
-fn refusal(run: &Run, ordinal: usize, call: &ToolCall, ctx: &Ctx<'_>) -> Option<String> {
+/// What becomes of a call.
+enum Verdict<'a> {
+    /// It is made.
+    Call(&'a ListedTool),
+    /// A person is asked, for this reason.
+    Ask(&'a ListedTool, String),
+    /// It is not made; the model is told this.
+    Refuse(String),
+}
+
+fn verdict<'a>(
+    state: &State,
+    run: &Run,
+    (ordinal, call): (usize, &ToolCall),
+    ctx: &Ctx<'a>,
+) -> Verdict<'a> {
     let most = ctx.environment.bounds.max_parallel_tools;
-    if !run.settings.offers(&call.name) {
-        return Some(format!(
+    let tool = ctx.environment.tools.get(&call.name);
+    let offered = |tool: &&ListedTool| is_offered(state.conversation_id, &run.settings, tool, ctx);
+    let Some(tool) = tool.filter(offered) else {
+        return Verdict::Refuse(format!(
             "error: the tool `{}` is not available in this run",
             call.name
         ));
+    };
+    if ordinal >= most {
+        return Verdict::Refuse(format!(
+            "error: at most {most} tool calls at a time; ask again for this one"
+        ));
     }
-    (ordinal >= most)
-        .then(|| format!("error: at most {most} tool calls at a time; ask again for this one"))
+    let holds = Holds {
+        taint: state.taint,
+        privacy: state.privacy,
+        said: &state.messages,
+    };
+    match taint::objection(holds, tool, &call.arguments) {
+        Some(Objection::Refuse(why)) => Verdict::Refuse(why),
+        Some(Objection::Ask(why)) => Verdict::Ask(tool, why),
+        None if run.settings.policy_of(tool) == ToolPolicy::Ask => {
+            Verdict::Ask(tool, format!("the policy of `{}` is `ask`", tool.name))
+        }
+        None => Verdict::Call(tool),
+    }
 }
 
 /// The command that has a tool called.
@@ -92,7 +167,7 @@ pub fn request_tool(
     run: &Run,
     call: &PendingCall,
     (name, arguments): (String, String),
-    deadline: Timestamp,
+    (deadline, (taint, privacy)): (Timestamp, (Taint, Privacy)),
 ) -> Command {
     Command::CallTool {
         id: call.command.clone(),
@@ -103,6 +178,8 @@ pub fn request_tool(
             call_id: call.call_id.clone(),
             name,
             arguments,
+            taint,
+            privacy,
             extra: Extra::new(),
         },
     }
@@ -115,7 +192,7 @@ pub fn request_tool(
 pub fn returned(
     state: &mut State,
     command: &MessageId,
-    content: &str,
+    (content, taint): (&str, Taint),
     ctx: &Ctx<'_>,
 ) -> Result<Vec<Command>, Reject> {
     let mut run = state.active.take().ok_or(Reject::Stale)?;
@@ -125,7 +202,10 @@ pub fn returned(
     let open = calls
         .iter_mut()
         .find(|call| call.command == *command && call.content.is_none() && call.approval.is_none());
-    open.ok_or(Reject::Stale)?.content = Some(content.to_owned());
+    let open = open.ok_or(Reject::Stale)?;
+    open.content = Some(content.to_owned());
+    // Whatever came of it: words of a failure may be a stranger's, too.
+    state.taint = state.taint.with(open.taint).with(taint);
     let mut commands = vec![Command::Settle {
         commands: vec![command.clone()],
     }];

@@ -9,6 +9,7 @@ use nexus_contracts::chat::{ChatMessage, Role};
 use nexus_contracts::events::approval::arguments_hash;
 use nexus_contracts::events::{ApprovalDecided, Decision, InferenceFailed};
 use nexus_contracts::settings::{OnBusy, Settings, ToolPolicy};
+use nexus_contracts::tool::Taint;
 use nexus_contracts::{Extra, MessageId, RunId};
 use nexus_orchestrator::core::checkpoint::{
     decode_environment, decode_input, decode_state, encode_input, encode_state,
@@ -171,6 +172,7 @@ impl Story {
             Open::Tool(command) => Input::ToolReturned {
                 command,
                 content: "1".to_owned(),
+                taint: Taint::default(),
             },
             Open::Model(command) => match how {
                 9 | 10 => inferred(command, ChatMessage::text(Role::Assistant, "done")),
@@ -260,6 +262,7 @@ impl Story {
                 Open::Tool(command) => Input::ToolReturned {
                     command,
                     content: "1".to_owned(),
+                    taint: Taint::default(),
                 },
                 Open::Model(command) => {
                     inferred(command, ChatMessage::text(Role::Assistant, "done"))

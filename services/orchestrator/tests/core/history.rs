@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use nexus_contracts::chat::{ChatMessage, Role};
 use nexus_contracts::events::InferenceFailed;
+use nexus_contracts::tool::Taint;
 use nexus_contracts::{ConversationId, Extra, MessageId, RunId};
 use nexus_orchestrator::core::{Command, Input, Request, State};
 use uuid::Uuid;
@@ -160,6 +161,7 @@ fn answer_with(command: MessageId, reply: Reply) -> Input {
         Reply::Result => Input::ToolReturned {
             command,
             content: "1".to_owned(),
+            taint: Taint::default(),
         },
     }
 }

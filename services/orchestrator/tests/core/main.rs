@@ -17,4 +17,6 @@ mod past;
 mod properties;
 mod steps;
 mod summaries;
+mod taint;
+mod tools;
 mod world;

@@ -1,5 +1,6 @@
 //! Checkpoints of every version read, and a conversation folds again.
 
+use nexus_contracts::tool::Taint;
 use nexus_orchestrator::core::checkpoint::{
     CheckpointError, VERSION, decode_environment, decode_input, decode_state, encode_environment,
     encode_input, encode_state,
@@ -17,6 +18,7 @@ fn events(world: &World) -> Vec<Input> {
         nexus_orchestrator::core::Command::CallTool { id, .. } => Some(Input::ToolReturned {
             command: id.clone(),
             content: "1".to_owned(),
+            taint: Taint::default(),
         }),
         _ => None,
     });

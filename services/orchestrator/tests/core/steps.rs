@@ -1,5 +1,6 @@
 //! What the loop does, step by step.
 
+use nexus_contracts::tool::Taint;
 use nexus_orchestrator::core::{Command, Input, Reject, Request, State, step};
 
 use crate::world::{World, answer, asks, cancel, header, submitted};
@@ -58,6 +59,7 @@ fn tools_are_called_side_by_side_and_come_back_in_the_models_order() {
     let returned = |at: usize, content: &str| Input::ToolReturned {
         command: ids[at].clone(),
         content: content.to_owned(),
+        taint: Taint::default(),
     };
     let (state, commands) = world.apply(&state, &returned(1, "noon"));
     assert_eq!(
@@ -128,6 +130,7 @@ fn a_model_that_never_stops_asking_fails_at_the_step_limit() {
         let returned = Input::ToolReturned {
             command: call.expect("a call"),
             content: "1".to_owned(),
+            taint: Taint::default(),
         };
         (state, commands) = world.apply(&next, &returned);
     }

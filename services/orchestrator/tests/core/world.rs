@@ -1,5 +1,7 @@
 //! A small world around the core: two tools and small limits.
 
+use std::collections::BTreeSet;
+
 use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, ToolSpec, Usage};
 use nexus_contracts::events::{InferenceCompleted, MessageSubmitted};
 use nexus_contracts::settings::{RunLimits, Settings};
@@ -26,7 +28,8 @@ impl Default for World {
             parameters: serde_json::json!({ "type": "object" }),
             extra: Extra::new(),
         };
-        let tools = ["math_solver", "current_time"].map(|name| (name.to_owned(), tool(name)));
+        let named = |name: &str| (name.to_owned(), tool(name).into());
+        let tools = ["math_solver", "current_time"].map(named);
         let global = Settings {
             instructions: Some("be brief".to_owned()),
             limits: Some(RunLimits {
@@ -44,6 +47,7 @@ impl Default for World {
                 max_messages: 12,
             },
             tools: tools.into_iter().collect(),
+            off: BTreeSet::new(),
             settings: [("global".to_owned(), global)].into(),
         };
         Self { environment }
@@ -154,6 +158,15 @@ pub(crate) fn answer(commands: &[Command], text: &str) -> Input {
 /// A model answers with tool calls what these commands asked.
 pub(crate) fn asks(commands: &[Command], tools: &[&str]) -> Input {
     inferred(inference(commands), calling(tools.iter().copied()))
+}
+
+/// A model asks for one tool with these arguments.
+pub(crate) fn asks_for(commands: &[Command], tool: &str, arguments: &str) -> Input {
+    let mut message = calling([tool].into_iter());
+    for call in &mut message.tool_calls {
+        arguments.clone_into(&mut call.arguments);
+    }
+    inferred(inference(commands), message)
 }
 
 pub(crate) fn calling<'a>(tools: impl Iterator<Item = &'a str>) -> ChatMessage {

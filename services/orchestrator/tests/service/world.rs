@@ -316,7 +316,7 @@ impl World {
             name: request.name,
             result: serde_json::json!({ "result": result }),
             duration_ms: 1,
-            extra: Extra::new(),
+            ..ToolCompleted::default()
         };
         self.result(command, "tool", &result).await
     }
@@ -330,7 +330,7 @@ impl World {
                 call_id: String::new(),
                 name: String::new(),
                 arguments: String::new(),
-                extra: Extra::new(),
+                ..ToolRequested::default()
             },
         )?;
         envelope.event_type = InferenceCompleted::TYPE.to_owned();

@@ -147,7 +147,7 @@ impl World {
             call_id: "call-1".to_owned(),
             name: "note".to_owned(),
             arguments: serde_json::json!({ "text": text }).to_string(),
-            extra: Extra::new(),
+            ..ToolRequested::default()
         };
         let metadata = self.metadata(Some(asked.conversation), Some(asked.run));
         self.put(

@@ -28,6 +28,7 @@ impl Tool for CurrentTime {
         the answer depends on what day or time it is now.";
     const EFFECT: EffectClass = EffectClass::ReadOnly;
     type Args = Args;
+    type Output = Value;
 
     async fn call(&self, args: Args, ctx: &ToolContext) -> Result<Value, ToolError> {
         let text = args.timezone.as_deref().unwrap_or("UTC");

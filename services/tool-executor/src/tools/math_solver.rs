@@ -73,6 +73,7 @@ impl Tool for MathSolver {
     const EFFECT: EffectClass = EffectClass::ReadOnly;
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(2));
     type Args = Args;
+    type Output = Value;
 
     async fn call(&self, args: Args, _: &ToolContext) -> Result<Value, ToolError> {
         let expression = args.expression;

@@ -10,14 +10,14 @@ use nexus_contracts::events::{Event, ToolCompleted, ToolFailed, ToolRequested};
 use nexus_contracts::live::Cancelled;
 use nexus_contracts::tables;
 use nexus_contracts::{
-    ConversationId, CorrelationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, channels,
+    ConversationId, CorrelationId, Envelope, MessageId, Metadata, OrgId, RunId, channels,
 };
 use nexus_service_kit::{Clock, ConfigSource, Deps, Stores, envelope_of, outgoing, put_table};
 use nexus_store::EffectClass;
 use nexus_testkit::{PgServer, wait_for};
 use nexus_tool_executor::registry::catalogue;
 use nexus_tool_executor::{
-    AnyTool, DEFAULT_CONFIG, NAME, Tool, ToolContext, ToolError, service_with,
+    AnyTool, DEFAULT_CONFIG, NAME, Parts, Tool, ToolContext, ToolError, service_with,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -94,6 +94,7 @@ macro_rules! staged {
             const DESCRIPTION: &'static str = "Has an effect a test can count and hold back.";
             const EFFECT: EffectClass = $effect;
             type Args = Nothing;
+            type Output = Value;
 
             async fn call(&self, _: Nothing, _: &ToolContext) -> Result<Value, ToolError> {
                 self.0.perform().await
@@ -112,10 +113,52 @@ impl Tool for Panics {
     const DESCRIPTION: &'static str = "Breaks.";
     const EFFECT: EffectClass = EffectClass::ReadOnly;
     type Args = Nothing;
+    type Output = Value;
 
     #[expect(clippy::panic, reason = "this is what it is for")]
     async fn call(&self, _: Nothing, _: &ToolContext) -> Result<Value, ToolError> {
         panic!("as told")
+    }
+}
+
+/// Says a lot.
+struct Long;
+
+/// How much to say.
+#[derive(Deserialize, JsonSchema)]
+struct Letters {
+    /// How many letters.
+    count: usize,
+}
+
+impl Tool for Long {
+    const NAME: &'static str = "long";
+    const DESCRIPTION: &'static str = "Says a lot, every line of it another.";
+    const EFFECT: EffectClass = EffectClass::ReadOnly;
+    const OUTPUT_LIMIT: Option<u64> = Some(1000);
+    type Args = Letters;
+    type Output = String;
+
+    async fn call(&self, args: Letters, _: &ToolContext) -> Result<String, ToolError> {
+        let lines = (0..).map(|line| format!("line {line}\n"));
+        let mut text: String = lines.take(args.count / 6 + 1).collect();
+        text.truncate(args.count);
+        Ok(text)
+    }
+}
+
+/// Depends on something that is not there.
+struct Away;
+
+impl Tool for Away {
+    const NAME: &'static str = "away";
+    const DESCRIPTION: &'static str = "Depends on something that does not answer.";
+    const EFFECT: EffectClass = EffectClass::ReadOnly;
+    type Args = Nothing;
+    type Output = Value;
+
+    async fn call(&self, _: Nothing, _: &ToolContext) -> Result<Value, ToolError> {
+        Err(ToolError::Unavailable("nobody is there".to_owned()))
     }
 }
 
@@ -190,13 +233,19 @@ impl World {
     pub(crate) async fn worker(&self, settings: &[(&str, &str)]) -> Result<Deps> {
         let stores = Stores::new(&self.store)?;
         let deps = Deps::new(self.bus.clone(), Clock::system(), stores);
-        let mut tools = catalogue();
-        let own: [Arc<dyn AnyTool>; 3] = [
-            Arc::new(Gated(self.stage.clone())),
-            Arc::new(Once(self.stage.clone())),
-            Arc::new(Panics),
-        ];
-        tools.extend(own);
+        let stage = self.stage.clone();
+        let tools = move |parts: &Parts| {
+            let mut tools = catalogue(parts);
+            let own: [Arc<dyn AnyTool>; 5] = [
+                Arc::new(Gated(stage.clone())),
+                Arc::new(Once(stage.clone())),
+                Arc::new(Panics),
+                Arc::new(Long),
+                Arc::new(Away),
+            ];
+            tools.extend(own);
+            tools
+        };
         let full = |(key, value): &(&str, &str)| (format!("{NAME}.{key}"), (*value).to_owned());
         let overrides: Vec<_> = settings.iter().map(full).collect();
         let source = ConfigSource::of_layers(None, [], &overrides)?;
@@ -228,7 +277,7 @@ impl World {
             call_id: format!("call-{id}"),
             name: tool.to_owned(),
             arguments: arguments.to_owned(),
-            extra: Extra::new(),
+            ..ToolRequested::default()
         };
         let now = Clock::system().now();
         let run = RunId::of(self.org, "test", &id);

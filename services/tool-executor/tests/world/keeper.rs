@@ -13,6 +13,8 @@ use nexus_store::Ledger;
 use nexus_testkit::{wait_for, wait_until};
 use nexus_tool_executor::NAME;
 use nexus_tool_executor::keeper::Keeper;
+use nexus_tool_executor::migrations::{MIGRATIONS, SET};
+use nexus_tool_executor::switches::Switches;
 use tokio_util::sync::CancellationToken;
 
 use crate::fixtures::{PATIENCE, World, completed, kill, on_every_database};
@@ -153,7 +155,9 @@ on_every_database! {
             event_of("gone", one, &gone)?,
         ];
         let batch: Vec<Message> = batch.into_iter().map(message).collect();
-        let keeper = Keeper { ledger: Ledger::new(store), clock };
+        store.migrate(SET, MIGRATIONS).await?;
+        let switches = Switches::new(store.clone(), world.bus.clone());
+        let keeper = Keeper { ledger: Ledger::new(store), switches, clock };
         let outcomes = keeper.handle(batch.clone()).await;
         assert!(outcomes[1].is_err(), "whose conversation is it?");
         let receipts = sent(outcomes)?;

@@ -3,5 +3,6 @@
 mod fixtures;
 mod keeper;
 mod ledger;
+mod limits;
 mod results;
 mod tables;

@@ -61,7 +61,7 @@ async fn refusals_say_what_to_do() -> Result<()> {
             "failed",
             "zero",
         ),
-        (world.command("panics", "panics", "{}")?, "failed", "defect"),
+        (world.command("panics", "panics", "{}")?, "broken", "defect"),
     ] {
         let event = failed(&world.ask(&command).await?)?;
         assert_eq!(event.code, code, "{event:?}");

@@ -27,7 +27,16 @@ impl World {
 async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
     let world = World::new().await?;
     let worker = world.worker(&[]).await?;
-    let all = ["current_time", "gated", "math_solver", "once", "panics"];
+    let all = [
+        "away",
+        "current_time",
+        "gated",
+        "long",
+        "math_solver",
+        "once",
+        "panics",
+        "read_result",
+    ];
     world.lists(&all).await?;
     let entry = world
         .bus

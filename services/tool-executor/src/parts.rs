@@ -1,0 +1,43 @@
+//! What tools may be made of.
+
+use std::sync::Arc;
+
+use nexus_service_kit::Deps;
+use nexus_store::{Ledger, Store};
+use tokio::sync::watch;
+
+use crate::Config;
+use crate::artefacts::Artefacts;
+
+/// What the service has, for tools that need some of it.
+#[derive(Clone)]
+pub struct Parts {
+    /// The bus, the clock, tasks.
+    pub deps: Deps,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// This service's database.
+    pub store: Store,
+    /// What came of calls.
+    pub ledger: Ledger,
+    /// What calls leave behind.
+    pub artefacts: Artefacts,
+    /// Told when a tool is listed otherwise than before, such as one that has become ready.
+    pub relist: watch::Sender<()>,
+}
+
+impl Parts {
+    /// Over this database, which must have the ledger's tables.
+    #[must_use]
+    pub fn new(deps: &Deps, config: &Arc<Config>, store: Store) -> Self {
+        let ledger = Ledger::new(store.clone());
+        Self {
+            deps: deps.clone(),
+            config: Arc::clone(config),
+            artefacts: Artefacts::new(ledger.clone(), deps.clock.clone(), Arc::clone(config)),
+            store,
+            ledger,
+            relist: watch::Sender::new(()),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Switching tools off and on for an organisation or one conversation, while everything runs.
+//!
+//! This service's database is the truth. The table `control.tools.off` shows it to whoever offers
+//! tools to models, and to every replica of this service, which refuses the calls.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use nexus_bus::{Bus, BusError, Expect, TableChange};
+use nexus_contracts::tool::ToolSwitch;
+use nexus_contracts::{ConversationId, OrgId, Timestamp, tables};
+use nexus_service_kit::backoff::Backoff;
+use nexus_service_kit::{Deps, put_table};
+use nexus_store::{Store, StoreError, Value};
+
+/// How often the table is compared with the database, where nothing happens.
+const LOOK: Duration = Duration::from_secs(30);
+
+const OFF: &str = "INSERT INTO tool_switch (org_id, scope, tool, at) VALUES ($1, $2, $3, $4) \
+    ON CONFLICT (org_id, scope, tool) DO NOTHING";
+const ON: &str = "DELETE FROM tool_switch WHERE org_id = $1 AND scope = $2 AND tool = $3";
+const ALL: &str = "SELECT scope, tool, at FROM tool_switch WHERE org_id = $1";
+const FORGET: &str = "DELETE FROM tool_switch WHERE org_id = $1 AND scope = $2";
+
+/// The switches.
+#[derive(Clone)]
+pub struct Switches {
+    store: Store,
+    bus: Bus,
+}
+
+/// Why a switch could not be moved.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// The database did not take it; nothing changed.
+    #[error("the switch could not be stored: {0}")]
+    Store(#[from] StoreError),
+    /// It is stored, and shown as soon as the bus is back.
+    #[error("the switch is stored, and holds as soon as the bus is back: {0}")]
+    Bus(#[from] BusError),
+}
+
+impl Switches {
+    /// Over this database and bus.
+    #[must_use]
+    pub const fn new(store: Store, bus: Bus) -> Self {
+        Self { store, bus }
+    }
+
+    /// Switches a tool off.
+    ///
+    /// # Errors
+    /// [`SwitchError`].
+    pub async fn off(&self, switch: ToolSwitch) -> Result<(), SwitchError> {
+        let tx = self.store.begin(switch.org_id).await?;
+        let mut values = place(switch.org_id, switch.conversation_id, &switch.tool);
+        values.push(Value::from(switch.at.as_millis()));
+        tx.execute(OFF, values).await?;
+        tx.commit().await?;
+        let key = key(&switch);
+        Ok(put_table(&self.bus, tables::TOOLS_OFF, &key, &switch).await?)
+    }
+
+    /// Switches a tool on again.
+    ///
+    /// # Errors
+    /// [`SwitchError`].
+    pub async fn on(
+        &self,
+        org: OrgId,
+        conversation: Option<ConversationId>,
+        tool: &str,
+    ) -> Result<(), SwitchError> {
+        let tx = self.store.begin(org).await?;
+        tx.execute(ON, place(org, conversation, tool)).await?;
+        tx.commit().await?;
+        let key = ToolSwitch::key(org, conversation, tool);
+        let deleted = self.bus.table_delete(tables::TOOLS_OFF, &key, Expect::Any);
+        deleted.await?;
+        Ok(())
+    }
+
+    /// A conversation is gone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget(&self, org: OrgId, conversation: &str) -> Result<(), StoreError> {
+        let tx = self.store.begin(org).await?;
+        let values = vec![Value::from(org.to_string()), Value::from(conversation)];
+        tx.execute(FORGET, values).await?;
+        tx.commit().await
+    }
+
+    async fn stored(&self) -> Result<BTreeMap<String, ToolSwitch>, StoreError> {
+        let mut all = BTreeMap::new();
+        for org_id in self.store.organisations().await? {
+            let tx = self.store.begin(org_id).await?;
+            let rows = tx.query(ALL, vec![Value::from(org_id.to_string())]).await?;
+            tx.commit().await?;
+            for row in &rows {
+                let (scope, tool): (String, String) = (row.get("scope")?, row.get("tool")?);
+                let switch = ToolSwitch {
+                    org_id,
+                    conversation_id: scope.parse().ok(),
+                    tool,
+                    at: Timestamp::from_millis(row.get("at")?),
+                };
+                all.insert(key(&switch), switch);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Makes the table show what is stored.
+    async fn project(&self) -> Result<(), SwitchError> {
+        let mut shown = BTreeMap::new();
+        for entry in self.bus.table_list(tables::TOOLS_OFF).await? {
+            shown.insert(entry.key, entry.value);
+        }
+        // Read after the table: a switch that is moved meanwhile is put right by whoever moves it,
+        // or by the next look.
+        let stored = self.stored().await?;
+        for (key, switch) in &stored {
+            if !shown.contains_key(key) {
+                put_table(&self.bus, tables::TOOLS_OFF, key, switch).await?;
+            }
+        }
+        for key in shown.keys().filter(|key| !stored.contains_key(*key)) {
+            self.bus
+                .table_delete(tables::TOOLS_OFF, key, Expect::Any)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the table right until the node stops.
+    pub(crate) async fn run(self, deps: Deps) {
+        let mut backoff = Backoff::of_loop(&deps.clock);
+        loop {
+            let kept = deps.shutdown.run_until_cancelled(self.keep(&mut backoff));
+            match kept.await {
+                None => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "the table of switches cannot be kept; trying again");
+                }
+            }
+            let pause = tokio::time::sleep(backoff.next_delay());
+            if deps.shutdown.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn keep(&self, backoff: &mut Backoff) -> Result<(), SwitchError> {
+        let mut changes = self.bus.table_watch(tables::TOOLS_OFF).await?;
+        loop {
+            self.project().await?;
+            backoff.reset();
+            let began_anew = async {
+                while let Some(change) = changes.next().await {
+                    if matches!(change, TableChange::Ready) {
+                        return true;
+                    }
+                }
+                false
+            };
+            match tokio::time::timeout(LOOK, began_anew).await {
+                Ok(false) => return Ok(()),
+                Ok(true) | Err(_) => {}
+            }
+        }
+    }
+}
+
+fn key(switch: &ToolSwitch) -> String {
+    ToolSwitch::key(switch.org_id, switch.conversation_id, &switch.tool)
+}
+
+fn place(org: OrgId, conversation: Option<ConversationId>, tool: &str) -> Vec<Value> {
+    let scope = conversation.map(|id| id.to_string()).unwrap_or_default();
+    vec![
+        Value::from(org.to_string()),
+        Value::from(scope),
+        Value::from(tool),
+    ]
+}
