@@ -9,7 +9,7 @@ use nexus_bus::{Bus, BusError};
 use nexus_contracts::tables;
 use nexus_provider_router::doctor::{Depth, check_one};
 use nexus_provider_router::registry::ROUTE;
-use nexus_provider_router::registry::models::Model;
+use nexus_provider_router::registry::models::{Model, ToolUse};
 use nexus_provider_router::service::registry;
 use nexus_provider_router::{DEFAULT_CONFIG, NAME, ProviderStatus};
 use nexus_service_kit::Clock;
@@ -114,8 +114,15 @@ fn makes_vectors(provider: &ProviderStatus, model: &str) -> bool {
 fn described(model: &Model) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(model.context.map(|tokens| format!("{tokens} tokens")));
+    notes.extend(model.tools.map(|tools| {
+        let words = match tools {
+            ToolUse::Native => "tools",
+            ToolUse::Text => "tools in text",
+            ToolUse::None => "no tools",
+        };
+        words.to_owned()
+    }));
     for (can, what) in [
-        (model.tools, "tools"),
         (model.vision, "pictures"),
         (model.schema, "JSON Schema"),
         (model.embeds, "vectors"),

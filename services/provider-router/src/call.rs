@@ -9,6 +9,8 @@
 //! and the answer says so, or the call fails. A quiet question has no listeners.
 
 pub mod asked;
+mod in_text;
+mod line;
 mod race;
 mod resume;
 mod verdict;
@@ -30,6 +32,8 @@ use crate::tally::Tally;
 use asked::Asked;
 use race::{Entrant, race};
 use resume::Heard;
+
+pub use line::Line;
 
 /// A wait longer than this is not waited out here: the command goes back to its channel, and the
 /// place it has here to another one.
@@ -179,7 +183,7 @@ impl<'a, R: Asked> Asking<'a, '_, R> {
             if since.into_iter().any(|(by, _)| std::ptr::eq(*by, place)) {
                 continue;
             }
-            if let Err(not_now) = admit(self.question, self.means, place).await {
+            if let Err(not_now) = admit(self.means, place, self.question.tokens()).await {
                 let shorter = refused.as_ref().is_none_or(|one| not_now.wait < one.wait);
                 if shorter {
                     refused = Some(not_now);
@@ -231,15 +235,19 @@ impl<'a, R: Asked> Asking<'a, '_, R> {
         let beside = hedge_after.and_then(|after| Some((after, self.beside(candidate)?)));
         let means = self.means;
         let entrant = |candidate: &'a Candidate, paid| Entrant {
-            candidate,
+            line: Line {
+                candidate,
+                means,
+                prompt_tokens: question.prompt_tokens,
+                tokens: question.tokens(),
+                paid,
+            },
             request: request.for_model(&candidate.model),
-            prompt_tokens: question.prompt_tokens,
-            paid,
         };
         let first = entrant(candidate, paid);
         // Whether it is needed is not known yet, so nothing is paid for it before.
         let second = beside.map(|(after, other)| (after, entrant(other, 0)));
-        let (by, result) = race(first, second, means, &mut self.heard, &mut self.failures).await;
+        let (by, result) = race(first, second, &mut self.heard, &mut self.failures).await;
         match result {
             Ok(answer) => Ok(Answered {
                 answer: self.heard.whole(answer, by),
@@ -338,16 +346,12 @@ impl<'a, R: Asked> Asking<'a, '_, R> {
     }
 }
 
-/// Whether somebody may be asked now: by our own limits, and by how it fares.
-async fn admit<R: Asked>(
-    question: &Question<'_, R>,
-    means: Means<'_>,
-    candidate: &Candidate,
-) -> Result<(), NotNow> {
+/// Whether somebody may be asked now for about so many tokens: by our own limits, and by how it fares.
+async fn admit(means: Means<'_>, candidate: &Candidate, tokens: u64) -> Result<(), NotNow> {
     let configured = &candidate.configured;
     let (name, limits) = (&configured.name, &configured.limits);
     if !limits.is_none() {
-        let paid = means.limits.admit(name, limits, question.tokens());
+        let paid = means.limits.admit(name, limits, tokens);
         paid.await.map_err(|wait| NotNow {
             whose: Whose::Ours,
             wait,
@@ -360,7 +364,7 @@ async fn admit<R: Asked>(
     // Its breaker last: whom it lets through as a probe has to go, and nothing is waited for now.
     let admitted = means.health.admit(candidate);
     if admitted.is_err() {
-        means.limits.give_back(name, limits, question.tokens());
+        means.limits.give_back(name, limits, tokens);
     }
     admitted
 }

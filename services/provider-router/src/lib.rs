@@ -27,6 +27,7 @@ pub mod service;
 pub mod sse;
 pub mod stored;
 pub mod tally;
+pub mod textual;
 pub mod toolcalls;
 pub mod usage;
 pub mod watch;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::complexity::Complexity;
 use crate::provider::{FailureClass, ProviderFailure};
-use crate::registry::models::{Model, Task};
+use crate::registry::models::{Model, Task, ToolUse};
 use crate::registry::route::{Capability, OnInterruption, Strategy, Target, When};
 use crate::registry::{Chosen, Configured, Registry};
 
@@ -42,6 +42,13 @@ impl Candidate {
     #[must_use]
     pub fn spec(&self) -> Option<&Model> {
         self.configured.spec(&self.model)
+    }
+
+    /// How it asks for tools: by what its interface has for that, unless the file says otherwise.
+    #[must_use]
+    pub fn tool_use(&self) -> ToolUse {
+        let said = self.spec().and_then(|spec| spec.tools);
+        said.unwrap_or(ToolUse::Native)
     }
 }
 

@@ -182,6 +182,8 @@ fn what_is_broken_satisfies_neither_schema_nor_parser() -> Result<()> {
         provider("models: [{name: m, vison: true}]"),
         provider("models: [{name: m, quality: 101}]"),
         provider("models: [{name: m, embeds: maybe}]"),
+        provider("models: [{name: m, tools: true}]"),
+        provider("models: [{name: m, tools: xml}]"),
         provider("models: [{name: m, price: {input: -1}}]"),
         provider("models: [{name: m, price: {output: 1}}]"),
         provider("models: [{name: m, price: {input: \"1\"}}]"),
@@ -209,6 +211,8 @@ fn what_the_parser_takes_satisfies_the_schema() -> Result<()> {
         "providers: {a: {type: openai, api_key_env: [ONE, TWO], timeouts: {total: 1h 30m, idle: 500ms}}}",
         "providers: {a: {type: openai, base_url: null, model: null, proxy: null}}",
         "providers: {a: {type: openai, models: [m, {name: n, price: {input: 0.25, cached_input: 1}}]}}",
+        "providers: {a: {type: openai, models: [{name: n, tools: native}, {name: o, tools: text}, \
+         {name: p, tools: none}, {name: q, tools: null}]}}",
         "providers: {a: {type: demo, delay_ms_per_token: 5, headers: {}}}",
         "providers: {a: {type: openai, models: [{name: n, embeds: true}, {name: o, embeds: false}]}}",
         "default: r\nproviders: {a: {type: demo}}\ndelegates: {vision: a, context: r, embed: a}\n\

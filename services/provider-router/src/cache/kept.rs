@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::plan::{Candidate, Plan};
+use crate::textual;
 
 /// What an answer says of itself that was not made for its question; the name of a field of its
 /// `metadata`.
@@ -35,6 +36,8 @@ pub enum Unfit {
     NoText,
     /// It did not come to its own end.
     Cut,
+    /// Something in it looks like a call of a tool and was not read as one, or was not at first.
+    Unread,
     /// Several models said parts of it.
     Seams,
     /// The model refused.
@@ -70,6 +73,9 @@ impl Kept {
         }
         if completed.finish_reason != FinishReason::Stop {
             return Err(Unfit::Cut);
+        }
+        if completed.metadata.contains_key(textual::NOTE) {
+            return Err(Unfit::Unread);
         }
         if completed.metadata.contains_key("seams") {
             return Err(Unfit::Seams);

@@ -19,7 +19,7 @@ use crate::plan::{Candidate, Plan};
 use crate::registry::route::Strategy;
 
 /// Of what this version makes of a question: another one finds nothing of what this one kept.
-const VERSION: &str = "nexus answer cache 1";
+const VERSION: &str = "nexus answer cache 2";
 
 /// Finds one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,6 +167,8 @@ impl Hash {
             self.part("name", candidate.configured.name.as_bytes());
             self.part("said", candidate.configured.answers.as_bytes());
             self.part("model", candidate.model.as_bytes());
+            // In text the tools are another prompt, and the calls are read by us.
+            self.word("tool use", &candidate.tool_use());
         }
     }
 

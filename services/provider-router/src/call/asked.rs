@@ -3,9 +3,11 @@
 use nexus_contracts::chat::{ChatMessage, Role, Usage};
 use serde_json::Value;
 
+use super::in_text;
+use super::line::Line;
 use crate::assembler::Answer;
 use crate::provider::{ChatRequest, DeltaSink, EmbedRequest, Embedded, Provider, ProviderFailure};
-use crate::registry::models::Task;
+use crate::registry::models::{Task, ToolUse};
 
 /// What the next model is told where an answer broke off.
 const GO_ON: &str = "Your answer above broke off in the middle. Go on from exactly where it stops: do \
@@ -35,6 +37,15 @@ pub trait Asked: Clone + Send + Sync {
         provider: &dyn Provider,
         sink: &mut dyn DeltaSink,
     ) -> impl Future<Output = Result<Self::Given, ProviderFailure>> + Send;
+
+    /// Asks somebody as it can be asked; usually that is one attempt.
+    fn ask(
+        &self,
+        line: &Line<'_>,
+        sink: &mut dyn DeltaSink,
+    ) -> impl Future<Output = Result<Self::Given, ProviderFailure>> + Send {
+        line.attempt(self, sink)
+    }
 }
 
 /// What a provider gave.
@@ -79,6 +90,18 @@ impl Asked for ChatRequest {
         sink: &mut dyn DeltaSink,
     ) -> Result<Answer, ProviderFailure> {
         provider.chat(self, sink).await
+    }
+
+    async fn ask(
+        &self,
+        line: &Line<'_>,
+        sink: &mut dyn DeltaSink,
+    ) -> Result<Answer, ProviderFailure> {
+        match line.candidate.tool_use() {
+            // Boxed: it is larger than all the rest of a call.
+            ToolUse::Text => Box::pin(in_text::ask(self, line, sink)).await,
+            ToolUse::Native | ToolUse::None => line.attempt(self, sink).await,
+        }
     }
 }
 

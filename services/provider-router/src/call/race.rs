@@ -9,24 +9,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::Instrument;
 
-use super::Means;
 use super::asked::{Asked, Given};
+use super::line::{Line, Outcome};
 use super::resume::Heard;
 use crate::plan::Candidate;
 use crate::provider::{DeltaSink, ProviderFailure};
-use crate::tally::{Counted, Running};
-
-type Outcome<G> = Result<G, ProviderFailure>;
 
 /// Somebody who is asked.
 pub(super) struct Entrant<'a, R: Asked> {
-    pub(super) candidate: &'a Candidate,
+    pub(super) line: Line<'a>,
     pub(super) request: Cow<'a, R>,
-    pub(super) prompt_tokens: u64,
-    /// How many tokens of its limit were paid for.
-    pub(super) paid: u64,
+}
+
+impl<R: Asked> Entrant<'_, R> {
+    async fn ask(&self, sink: &mut dyn DeltaSink) -> Outcome<R::Given> {
+        self.request.ask(&self.line, sink).await
+    }
 }
 
 /// Asks `first`; when it is silent for long, `second` beside it. Returns whose outcome counts. What goes
@@ -34,13 +33,12 @@ pub(super) struct Entrant<'a, R: Asked> {
 pub(super) async fn race<'a, R: Asked>(
     first: Entrant<'a, R>,
     second: Option<(Duration, Entrant<'a, R>)>,
-    means: Means<'_>,
     heard: &mut Heard<'_>,
     failures: &mut Vec<(&'a Candidate, ProviderFailure)>,
 ) -> (&'a Candidate, Outcome<R::Given>) {
     let Some((after, second)) = second else {
-        let by = first.candidate;
-        return (by, attempt(&first, means, heard).await);
+        let by = first.line.candidate;
+        return (by, first.ask(heard).await);
     };
     let (said, mut texts) = mpsc::unbounded_channel();
     let mut lanes = Lanes([None, None]);
@@ -48,7 +46,7 @@ pub(super) async fn race<'a, R: Asked>(
         place,
         said: said.clone(),
     };
-    lanes.start(0, run(&first, means, told(0)));
+    lanes.start(0, run(&first, told(0)));
     let mut late = pin!(sleep(after));
     let mut alone = true;
     let mut speaking: Option<usize> = None;
@@ -66,8 +64,8 @@ pub(super) async fn race<'a, R: Asked>(
             ended = lanes.next() => ended,
             () = &mut late, if alone && speaking.is_none() => {
                 alone = false;
-                tracing::info!(provider.name = &*second.candidate.configured.name, "hedging");
-                lanes.start(1, run(&second, means, told(1)));
+                tracing::info!(provider.name = &*second.line.candidate.configured.name, "hedging");
+                lanes.start(1, run(&second, told(1)));
                 continue;
             }
         };
@@ -79,9 +77,9 @@ pub(super) async fn race<'a, R: Asked>(
             }
         }
         let by = if place == 0 {
-            first.candidate
+            first.line.candidate
         } else {
-            second.candidate
+            second.line.candidate
         };
         match outcome {
             Err(failure) if lanes.is_anybody_running() => failures.push((by, failure)),
@@ -144,78 +142,6 @@ impl DeltaSink for Told {
     }
 }
 
-async fn run<R: Asked>(
-    entrant: &Entrant<'_, R>,
-    means: Means<'_>,
-    mut told: Told,
-) -> Outcome<R::Given> {
-    attempt(entrant, means, &mut told).await
-}
-
-/// One attempt, with all that is noted of it.
-async fn attempt<R: Asked>(
-    entrant: &Entrant<'_, R>,
-    means: Means<'_>,
-    sink: &mut dyn DeltaSink,
-) -> Outcome<R::Given> {
-    let candidate = entrant.candidate;
-    let provider = candidate
-        .configured
-        .provider
-        .as_ref()
-        .map_err(Clone::clone)?;
-    let running = means.tally.begin(candidate, R::TASK, entrant.prompt_tokens);
-    let mut noted = Noted {
-        means,
-        candidate,
-        running,
-        paid: entrant.paid,
-        ended: false,
-    };
-    let mut counted = Counted { running, sink };
-    let span = tracing::debug_span!(
-        "provider.attempt",
-        provider.name = &*candidate.configured.name,
-        model = &*candidate.model
-    );
-    let call = entrant.request.put(provider.as_ref(), &mut counted);
-    let outcome = call.instrument(span).await;
-    noted.end(&outcome);
-    outcome
-}
-
-/// What is to be noted, also of an attempt that is dropped.
-struct Noted<'a> {
-    means: Means<'a>,
-    candidate: &'a Candidate,
-    running: Running<'a>,
-    paid: u64,
-    ended: bool,
-}
-
-impl Noted<'_> {
-    fn end<G: Given>(&mut self, outcome: &Outcome<G>) {
-        self.ended = true;
-        self.running.end(outcome);
-        match outcome {
-            Ok(_) => self
-                .means
-                .health
-                .answered(self.candidate, self.running.latency()),
-            Err(failure) => self.means.health.failed(self.candidate, failure),
-        }
-    }
-}
-
-impl Drop for Noted<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.running.give_up();
-            self.means.health.unused(self.candidate);
-        }
-        let configured = &self.candidate.configured;
-        let used = self.running.tokens();
-        let limits = self.means.limits;
-        limits.settle(&configured.name, &configured.limits, self.paid, used);
-    }
+async fn run<R: Asked>(entrant: &Entrant<'_, R>, mut told: Told) -> Outcome<R::Given> {
+    entrant.ask(&mut told).await
 }

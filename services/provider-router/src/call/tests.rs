@@ -2,6 +2,7 @@
 
 mod chains;
 mod hedging;
+mod in_text;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nexus_bus::{Bus, BusConfig, BusUrl};
 use nexus_contracts::Timestamp;
-use nexus_contracts::chat::{ChatMessage, FinishReason, Role, Usage};
+use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolSpec, Usage};
 use nexus_contracts::events::ModelParameters;
 use nexus_service_kit::Clock;
 use parking_lot::Mutex;
@@ -118,6 +119,7 @@ pub(super) struct World {
     limits: SharedLimits,
     pub(super) seconds: u64,
     pub(super) quiet: bool,
+    pub(super) tools: Vec<ToolSpec>,
     _folder: tempfile::TempDir,
 }
 
@@ -172,6 +174,7 @@ impl World {
             limits: SharedLimits::new(bus, Clock::manual(Timestamp::from_millis(0)).0),
             seconds: 60,
             quiet: false,
+            tools: Vec::new(),
             _folder: folder,
         }
     }
@@ -181,7 +184,7 @@ impl World {
             id: "c".to_owned(),
             model: "m".to_owned(),
             messages: vec![ChatMessage::text(Role::User, "Count.")],
-            tools: Vec::new(),
+            tools: self.tools.clone(),
             parameters: ModelParameters::default(),
             origin: Origin::default(),
         };

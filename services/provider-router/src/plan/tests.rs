@@ -14,7 +14,7 @@ use crate::complexity::{Complexity, Feature};
 use crate::provider::{FailureClass, ProviderFailure};
 use crate::registry::Registry;
 use crate::registry::file::ProvidersFile;
-use crate::registry::models::Task;
+use crate::registry::models::{Task, ToolUse};
 
 mod vectors;
 
@@ -26,7 +26,7 @@ providers:
     api_key_env: KEY
     model: small
     models:
-      - {name: small, context: 8000, vision: false, tools: false, quality: 40,
+      - {name: small, context: 8000, vision: false, tools: none, quality: 40,
          price: {input: 0.1, output: 0.4}}
   strong:
     type: anthropic
@@ -359,7 +359,7 @@ proptest! {
             prop_assert!(candidate.configured.provider.is_ok());
             let spec = candidate.spec();
             prop_assert!(!(images && spec.is_some_and(|spec| spec.vision == Some(false))));
-            prop_assert!(!(tools && spec.is_some_and(|spec| spec.tools == Some(false))));
+            prop_assert!(!(tools && spec.is_some_and(|spec| spec.tools == Some(ToolUse::None))));
         }
         let again = make().unwrap_or_else(|failure| panic!("{failure}"));
         prop_assert!(names(&again) == names(&made));

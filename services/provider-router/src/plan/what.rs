@@ -7,7 +7,7 @@ use nexus_contracts::{OrgId, tokens};
 
 use crate::plan::Candidate;
 use crate::provider;
-use crate::registry::models::Task;
+use crate::registry::models::{Task, ToolUse};
 use crate::registry::route::Capability;
 
 /// Answers are this long where nobody says how long.
@@ -133,7 +133,7 @@ impl<'a> Need<'a> {
         if lacks(self.images, model.vision) {
             return Some(Capability::Vision);
         }
-        if lacks(self.tools, model.tools) {
+        if self.tools && model.tools == Some(ToolUse::None) {
             return Some(Capability::Tools);
         }
         if lacks(self.schema, model.schema) {

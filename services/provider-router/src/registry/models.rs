@@ -8,6 +8,7 @@ use nexus_contracts::chat::Usage;
 use schemars::JsonSchema;
 use serde::de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::schema::Dollars;
 
@@ -43,9 +44,9 @@ pub struct Model {
     /// Most tokens of prompt and answer together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<u64>,
-    /// Whether it can ask for tools.
+    /// How it asks for tools.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tools: Option<bool>,
+    pub tools: Option<ToolUse>,
     /// Whether it sees pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vision: Option<bool>,
@@ -61,6 +62,34 @@ pub struct Model {
     /// What it costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+}
+
+/// How a model asks for tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolUse {
+    /// By what its interface has for that.
+    Native,
+    /// In its text: they are offered in its instructions, and its answers are searched for calls.
+    Text,
+    /// It does not: it is passed by where tools are offered.
+    None,
+}
+
+impl<'de> Deserialize<'de> for ToolUse {
+    /// Any other value is named: a file may still have `true` or `false` here.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let said = Value::deserialize(from)?;
+        match said.as_str() {
+            Some("native") => Ok(Self::Native),
+            Some("text") => Ok(Self::Text),
+            Some("none") => Ok(Self::None),
+            _ => Err(D::Error::custom(format!(
+                "`tools` of a model is {said}; it is `native` (the interface has tools), `text` (calls are \
+                 read from the text) or `none`"
+            ))),
+        }
+    }
 }
 
 /// What a million tokens cost, in millionths of a US dollar.
@@ -155,9 +184,9 @@ pub(super) struct Described {
     /// Most tokens of prompt and answer together.
     #[serde(default)]
     context: Option<u64>,
-    /// Whether it can ask for tools.
+    /// How it asks for tools; `native` when absent.
     #[serde(default)]
-    tools: Option<bool>,
+    tools: Option<ToolUse>,
     /// Whether it sees pictures.
     #[serde(default)]
     vision: Option<bool>,
@@ -226,7 +255,7 @@ impl Model {
 mod tests {
     use nexus_contracts::chat::Usage;
 
-    use super::{Model, Price, micros};
+    use super::{Model, Price, ToolUse, micros};
 
     #[test]
     fn prices_are_read_to_the_last_digit() {
@@ -279,5 +308,30 @@ mod tests {
         assert_eq!(models.get(1).unwrap().vision, Some(false));
         let wrong = serde_json::from_str::<Model>(r#"{"name": "b", "visoin": true}"#);
         assert!(wrong.unwrap_err().to_string().contains("visoin"));
+    }
+
+    #[test]
+    fn tools_are_one_of_three_words_and_what_is_not_is_named() {
+        let read = |tools: &str| {
+            let text = format!(r#"{{"name": "m", "tools": {tools}}}"#);
+            serde_json::from_str::<Model>(&text)
+        };
+        for (word, means) in [
+            (r#""native""#, ToolUse::Native),
+            (r#""text""#, ToolUse::Text),
+            (r#""none""#, ToolUse::None),
+        ] {
+            let model = read(word).unwrap();
+            assert_eq!(model.tools, Some(means));
+            let told = serde_json::to_string(&model).unwrap();
+            assert!(told.contains(&format!(r#""tools":{word}"#)), "{told}");
+        }
+        for wrong in ["true", "false", r#""xml""#, "1"] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains(wrong) && error.contains("`native`"),
+                "{error}"
+            );
+        }
     }
 }

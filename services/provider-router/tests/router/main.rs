@@ -9,5 +9,6 @@ mod keeper;
 mod ledger;
 mod local;
 mod reload;
+mod text_tools;
 mod vectors;
 mod world;

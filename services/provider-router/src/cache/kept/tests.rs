@@ -89,7 +89,7 @@ fn what_will_not_do_again_is_not_kept() {
         name: "clock".to_owned(),
         arguments: "{}".to_owned(),
     };
-    let changes: [(Unfit, Change<'_>); 9] = [
+    let changes: [(Unfit, Change<'_>); 10] = [
         (Unfit::NoText, &|answer| {
             answer.message.tool_calls.push(call.clone());
         }),
@@ -104,6 +104,10 @@ fn what_will_not_do_again_is_not_kept() {
         }),
         (Unfit::Seams, &|answer| {
             answer.metadata.insert("seams".to_owned(), json!([]));
+        }),
+        (Unfit::Unread, &|answer| {
+            let note = json!({"refusals": [{"code": "cut_off"}]});
+            answer.metadata.insert("text_calls".to_owned(), note);
         }),
         (Unfit::Found, &|answer| {
             answer.metadata.insert("cache".to_owned(), json!({}));

@@ -280,6 +280,7 @@ fn who_answers_is_part_of_it_and_what_it_costs_is_not() {
             "models: [{name: m, price: {input: 1}}]",
             "limits: {requests_per_minute: 9}",
         ),
+        ("{name: m,", "{name: m, vision: true, tools: native,"),
         ("model: m}", "model: m, timeouts: {idle: 3s}}"),
         // Who stands in for others is not kept.
         ("127.0.0.1:2/v1", "127.0.0.1:3/v1"),
@@ -292,6 +293,8 @@ fn who_answers_is_part_of_it_and_what_it_costs_is_not() {
     let others = [
         FILE.replace("127.0.0.1:1/v1", "127.0.0.1:3/v1"),
         FILE.replace("model: m,", "model: n,"),
+        // In text the same question is another prompt.
+        FILE.replace("{name: m,", "{name: m, tools: text,"),
         FILE.replace(
             "[{provider: a}, {provider: b}]",
             "[{provider: b}, {provider: a}]",
