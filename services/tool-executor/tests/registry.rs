@@ -82,11 +82,16 @@ async fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
     }
     let entry = registry.get("math_solver").context("it exists")?;
     let spec = &entry.listed;
-    assert_eq!(spec.parameters["required"], json!(["expression"]));
-    assert_eq!(
-        spec.parameters["properties"]["expression"]["type"],
-        "string"
-    );
+    let properties = &spec.parameters["properties"];
+    assert_eq!(properties["expression"]["type"], "string");
+    assert_eq!(properties["equations"]["items"], json!({"type": "string"}));
+    let number = json!({"type": ["number", "string"]});
+    for list in ["data", "y", "quantiles", "range"] {
+        assert_eq!(properties[list]["type"], "array", "{list}");
+        assert_eq!(properties[list]["items"], number, "{list}");
+    }
+    let words = spec.description.split_whitespace().count();
+    assert!(words <= 60, "{words} words");
     Ok(())
 }
 
@@ -97,11 +102,15 @@ async fn arguments_that_do_not_fit_name_the_field_and_what_was_expected() -> Res
             r#"{"expression": 5}"#,
             ["`expression`", "expected a string"],
         ),
-        (r#"{}"#, ["missing field `expression`", "schema"]),
-        ("", ["missing field `expression`", "schema"]),
+        (r#"{}"#, ["exactly one of `expression`", "`equations`"]),
+        ("", ["exactly one of `expression`", "`data`"]),
+        (
+            r#"{"data": [1, true]}"#,
+            ["`data[1]`", "expected a number, or text"],
+        ),
         (
             r#"{"expression": "1", "x": 2}"#,
-            ["unknown field `x`", "expected `expression`"],
+            ["unknown field `x`", "expected one of `expression`"],
         ),
         (
             r#"{"expression": "1"} and more"#,
@@ -130,10 +139,12 @@ async fn no_arguments_are_an_empty_object() -> Result<()> {
         let told = call("current_time", arguments).await??;
         assert_eq!(told["time"], "2026-01-31T23:30:15Z", "{arguments}");
     }
-    let error = call("current_time", r#"{"timezone": "Europe/Berlin"}"#).await?;
-    let error = error.expect_err("names of places are refused").to_string();
+    let told = call("current_time", r#"{"timezone": "Europe/Berlin"}"#).await??;
+    assert_eq!(told["time"], "2026-02-01T00:30:15+01:00");
+    let error = call("current_time", r#"{"timezone": "Europe/Atlantis"}"#).await?;
+    let error = error.expect_err("no such zone").to_string();
     assert!(
-        error.contains("Europe/Berlin") && error.contains("+02:00"),
+        error.contains("Europe/Atlantis") && error.contains("+02:00"),
         "{error}"
     );
     Ok(())

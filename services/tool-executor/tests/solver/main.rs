@@ -1,0 +1,65 @@
+//! What `math_solver` answers about equations, statistics and integers.
+
+mod equations;
+mod hostile;
+mod integers;
+mod statistics;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nexus_contracts::{MessageId, OrgId, Timestamp, derive_id};
+use nexus_tool_executor::tools::MathSolver;
+use nexus_tool_executor::{AnyTool, Tool, ToolContext, ToolError};
+use proptest::test_runner::TestCaseError;
+use serde_json::Value;
+
+/// Asks as the executor does: with the tool's own time limit, whose end is an error here.
+async fn ask(arguments: &Value) -> Result<Result<Value, ToolError>> {
+    let context = ToolContext {
+        now: Timestamp::from_millis(0),
+        org_id: OrgId(derive_id([b"org".as_slice()])),
+        user_id: None,
+        run_id: None,
+        key: MessageId::new("call")?,
+    };
+    let tool = MathSolver::new();
+    let limit = MathSolver::TIMEOUT.context("the tool has a limit")?;
+    let text = arguments.to_string();
+    let answer = tokio::time::timeout(limit, tool.invoke(&text, &context));
+    answer
+        .await
+        .with_context(|| format!("no answer in time: {arguments}"))
+}
+
+async fn answer(arguments: &Value) -> Result<Value> {
+    let answer = ask(arguments).await?;
+    answer.with_context(|| arguments.to_string())
+}
+
+/// The `result` as text.
+async fn result(arguments: &Value) -> Result<String> {
+    let answer = answer(arguments).await?;
+    let text = answer["result"].as_str().map(str::to_owned);
+    text.with_context(|| format!("the result is text: {answer}"))
+}
+
+async fn refused(arguments: &Value) -> Result<ToolError> {
+    match ask(arguments).await? {
+        Err(error) => Ok(error),
+        Ok(answer) => bail!("{arguments} was not refused: {answer}"),
+    }
+}
+
+/// Runs a future within a property test.
+fn run<T>(future: impl Future<Output = Result<T>>) -> Result<T, TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime
+        .block_on(future)
+        .map_err(|error| TestCaseError::fail(format!("{error:#}")))
+}
+
+/// Room for what is close in time to the limit in an unoptimised build.
+const SOON: Duration = Duration::from_secs(1);
