@@ -16,6 +16,7 @@ mod roots;
 mod search;
 mod statistics;
 mod syntax;
+mod system;
 mod univariate;
 mod work;
 

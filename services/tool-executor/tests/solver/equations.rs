@@ -242,6 +242,7 @@ async fn what_is_not_solved_is_refused_in_words() -> Result<()> {
             "exactly one",
         ),
         (json!({"expression": "1", "range": [0, 1]}), "exactly one"),
+        (json!({"equations": ["x = 2i"]}), "imaginary"),
         (json!({"equations": ["1/0 = x"]}), "division by zero"),
     ] {
         let error = refused(&arguments).await?.to_string();

@@ -1,14 +1,14 @@
 //! Equations: which way each is solved, and how the solutions are told.
 
-use num_traits::{One, ToPrimitive, Zero};
+use num_traits::ToPrimitive;
 use serde_json::{Map, Value, json};
 
-use super::linear::{self, Row, Solution};
 use super::number::{self, Scalar};
-use super::polynomial::{MAX_DEGREE, Polynomial, Quotient, Reader};
+use super::polynomial::{Quotient, Reader};
 use super::roots;
 use super::search::{self, Search};
 use super::syntax::{self, Term};
+use super::system;
 use super::univariate::Univariate;
 use super::work::{Halt, Rational, Work, unfit};
 
@@ -59,7 +59,7 @@ pub(super) fn solve(question: &Question, work: &Work<'_>) -> Result<Value, Halt>
         .collect();
     match (quotients, unknowns.as_slice()) {
         (Ok(quotients), [unknown]) => in_one_unknown(&quotients, unknown, range.as_ref(), work),
-        (Ok(quotients), _) => system(&quotients, &unknowns, work),
+        (Ok(quotients), _) => system::solve(&quotients, &unknowns, work),
         (Err(Halt::Inexact(reason)), [unknown]) => {
             searched(&equations, unknown, range.as_ref(), &reason, work)
         }
@@ -134,6 +134,12 @@ fn all_unknowns(given: &[String], equations: &[Equation]) -> Result<Vec<String>,
              products with `*`"
         ));
     }
+    if !given.iter().any(|name| name == "i") && all.iter().any(|name| name == "i") {
+        return unfit(
+            "`i` can be an unknown or the imaginary unit: list it in `unknowns`, or write the \
+             equations of real and imaginary part",
+        );
+    }
     if all.is_empty() {
         return unfit("the equations hold no unknown; calculate with `expression` instead");
     }
@@ -156,39 +162,40 @@ fn read_range(range: &[Scalar]) -> Result<(Rational, Rational), Halt> {
 
 type Range = (Rational, Rational);
 
-fn in_one_unknown(
-    quotients: &[Quotient],
-    unknown: &str,
-    range: Option<&Range>,
-    work: &Work<'_>,
-) -> Result<Value, Halt> {
+/// The polynomial whose roots solve every equation, or none where all numbers do.
+fn common(quotients: &[Quotient], work: &Work<'_>) -> Result<Option<Univariate>, Halt> {
     let mut common: Option<Univariate> = None;
-    let mut poles: Vec<Univariate> = Vec::new();
     for quotient in quotients {
         let above = Univariate::of(&quotient.above, work)?;
         common = Some(match common {
             None => above,
             Some(so_far) => so_far.gcd(&above, work)?,
         });
-        poles.push(Univariate::of(&quotient.below, work)?);
     }
-    let Some(mut polynomial) = common.filter(|common| !common.is_zero()) else {
-        let except = poles.iter().any(|pole| pole.degree() > 0);
-        let except = if except {
-            " for which both sides have a value"
-        } else {
-            ""
-        };
-        return Ok(answer(
-            &[unknown.to_owned()],
-            &format!("every {unknown}{except}"),
-            &[],
-            &[],
-        ));
+    let Some(mut common) = common.filter(|common| !common.is_zero()) else {
+        return Ok(None);
     };
-    for pole in &poles {
-        polynomial = polynomial.without_roots_of(pole, work)?;
+    for quotient in quotients {
+        let pole = Univariate::of(&quotient.below, work)?;
+        common = common.without_roots_of(&pole, work)?;
     }
+    Ok(Some(common))
+}
+
+fn in_one_unknown(
+    quotients: &[Quotient],
+    unknown: &str,
+    range: Option<&Range>,
+    work: &Work<'_>,
+) -> Result<Value, Halt> {
+    let unknowns = [unknown.to_owned()];
+    let Some(polynomial) = common(quotients, work)? else {
+        let mut text = format!("every {unknown}");
+        if quotients.iter().any(|quotient| quotient.below.degree() > 0) {
+            text.push_str(" for which both sides have a value");
+        }
+        return Ok(answer(&unknowns, &text, &[], &[]));
+    };
     let mut found = roots::Found {
         roots: Vec::new(),
         missing: 0,
@@ -219,7 +226,7 @@ fn in_one_unknown(
     } else {
         texts.join(" or ")
     };
-    Ok(answer(&[unknown.to_owned()], &text, &solutions, &notes))
+    Ok(answer(&unknowns, &text, &solutions, &notes))
 }
 
 /// `x = 2`, `x ≈ 1.41`.
@@ -246,7 +253,12 @@ fn solution(root: &roots::Root) -> Value {
     value
 }
 
-fn answer(unknowns: &[String], text: &str, solutions: &[Value], notes: &[String]) -> Value {
+pub(super) fn answer(
+    unknowns: &[String],
+    text: &str,
+    solutions: &[Value],
+    notes: &[String],
+) -> Value {
     let mut told = Map::new();
     told.insert("unknowns".to_owned(), json!(unknowns));
     told.insert("result".to_owned(), text.into());
@@ -312,83 +324,4 @@ fn searched(
         notes.push(format!("only the first {} are told", search::MAX_ROOTS));
     }
     Ok(answer(&[unknown.to_owned()], &result, &solutions, &notes))
-}
-
-fn system(quotients: &[Quotient], unknowns: &[String], work: &Work<'_>) -> Result<Value, Halt> {
-    let rows: Result<Vec<Row>, Halt> = quotients
-        .iter()
-        .map(|quotient| row(&quotient.above, unknowns.len()))
-        .collect();
-    let divided = quotients.iter().any(|quotient| quotient.below.degree() > 0);
-    match linear::solve(rows?, unknowns.len(), work)? {
-        Solution::Nothing => Ok(answer(unknowns, "no solution", &[], &[])),
-        Solution::One(values) => {
-            for quotient in quotients {
-                if quotient.below.at(&values, work)?.is_zero() {
-                    return Ok(answer(unknowns, "no solution", &[], &[]));
-                }
-            }
-            let texts: Vec<String> = unknowns
-                .iter()
-                .zip(&values)
-                .map(|(name, value)| format!("{name} = {}", number::exact_text(value)))
-                .collect();
-            let told: Map<String, Value> = unknowns
-                .iter()
-                .zip(&values)
-                .map(|(name, value)| (name.clone(), number::tell(value)))
-                .collect();
-            Ok(answer(unknowns, &texts.join(", "), &[told.into()], &[]))
-        }
-        Solution::Many(_) if divided => unfit(
-            "there are infinitely many solutions, and an unknown stands below a fraction: multiply \
-             the equations out",
-        ),
-        Solution::Many(rows) => Ok(many(&rows, unknowns)),
-    }
-}
-
-fn many(rows: &[Option<Row>], unknowns: &[String]) -> Value {
-    let mut told = Map::new();
-    let (mut texts, mut free) = (Vec::new(), Vec::new());
-    for (index, (row, name)) in rows.iter().zip(unknowns).enumerate() {
-        let Some(row) = row else {
-            free.push(name.clone());
-            continue;
-        };
-        let text = linear::written(row, index, unknowns);
-        texts.push(format!("{name} = {text}"));
-        told.insert(name.clone(), json!({ "exact": text }));
-    }
-    let chosen = format!("{} free", free.join(", "));
-    texts.push(chosen);
-    let text = format!("infinitely many: {}", texts.join("; "));
-    let mut answer = answer(unknowns, &text, &[told.into()], &[]);
-    if let Value::Object(fields) = &mut answer {
-        fields.insert("free".to_owned(), json!(free));
-    }
-    answer
-}
-
-/// The coefficients of a linear equation, and the constant on the other side.
-fn row(polynomial: &Polynomial, unknowns: usize) -> Result<Row, Halt> {
-    if polynomial.degree() > 1 {
-        return unfit(format!(
-            "in several unknowns only linear equations are solved. Eliminate unknowns by hand until \
-             one equation in one unknown is left: its degree may be up to {MAX_DEGREE}"
-        ));
-    }
-    let mut row = vec![Rational::zero(); unknowns + 1];
-    for (powers, value) in polynomial.terms() {
-        let place = powers.iter().position(|power| power.is_one());
-        let moved = if place.is_some() {
-            value.clone()
-        } else {
-            -value
-        };
-        if let Some(entry) = row.get_mut(place.unwrap_or(unknowns)) {
-            *entry = moved;
-        }
-    }
-    Ok(row)
 }
