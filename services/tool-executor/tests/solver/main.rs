@@ -29,12 +29,16 @@ async fn ask(arguments: &Value) -> Result<Result<Value, ToolError>> {
     let answer = tokio::time::timeout(limit, tool.invoke(&text, &context));
     answer
         .await
-        .with_context(|| format!("no answer in time: {arguments}"))
+        .with_context(|| format!("no answer in time: {}", shortened(arguments)))
+}
+
+fn shortened(arguments: &Value) -> String {
+    arguments.to_string().chars().take(300).collect()
 }
 
 async fn answer(arguments: &Value) -> Result<Value> {
     let answer = ask(arguments).await?;
-    answer.with_context(|| arguments.to_string())
+    answer.with_context(|| shortened(arguments))
 }
 
 /// The `result` as text.
@@ -47,7 +51,7 @@ async fn result(arguments: &Value) -> Result<String> {
 async fn refused(arguments: &Value) -> Result<ToolError> {
     match ask(arguments).await? {
         Err(error) => Ok(error),
-        Ok(answer) => bail!("{arguments} was not refused: {answer}"),
+        Ok(answer) => bail!("{} was not refused: {answer}", shortened(arguments)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
+use num_rational::Ratio;
 use num_traits::{One, Signed, Zero};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Visitor};
@@ -145,9 +146,23 @@ pub(super) fn decimal(text: &str) -> Option<Rational> {
     if exponent.abs() > MAX_EXPONENT {
         return None;
     }
-    let value = Rational::from(digits.parse::<BigInt>().ok()?);
-    let scale = Rational::from(BigInt::from(10)).pow(i32::try_from(exponent).ok()?);
-    let value = value * scale;
+    let power = u32::try_from(exponent.unsigned_abs()).ok()?;
+    let value = match (digits.parse::<i64>(), 10_i64.checked_pow(power)) {
+        // Most numbers are short, and lists of them are long.
+        (Ok(above), Some(below)) if exponent < 0 => {
+            let (above, below) = Ratio::new(above, below).into_raw();
+            Rational::new_raw(above.into(), below.into())
+        }
+        _ => {
+            let scale = BigInt::from(10).pow(power);
+            let above = digits.parse::<BigInt>().ok()?;
+            if exponent < 0 {
+                Rational::new(above, scale)
+            } else {
+                Rational::from(above * scale)
+            }
+        }
+    };
     Some(if negative { -value } else { value })
 }
 
@@ -238,7 +253,8 @@ fn scaled(above: &BigUint, below: &BigUint, power: i64) -> String {
 fn place_point(digits: &str, power: i64) -> String {
     let length = i64::try_from(digits.len()).unwrap_or(0);
     let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
-    if (0..21).contains(&power) {
+    // Beyond, zeros would stand for digits that are not known.
+    if (0..16).contains(&power) {
         if length <= power + 1 {
             return format!("{digits}{}", zeros(power + 1 - length));
         }

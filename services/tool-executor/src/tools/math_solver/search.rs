@@ -83,7 +83,10 @@ impl Search<'_> {
         (mut high, at_high): (f64, f64),
         work: &Work<'_>,
     ) -> Result<Option<f64>, Halt> {
-        let around = at_low.abs().max(at_high.abs());
+        // One end may be at a pole; with both there, nothing tells a root from it.
+        let ends = [at_low.abs(), at_high.abs()];
+        let around = ends.into_iter().filter(|end| end.is_finite());
+        let around = around.fold(0.0, f64::max);
         let (mut below, mut above) = (at_low, at_high);
         for _ in 0..MAX_HALVINGS {
             let middle = low / 2.0 + high / 2.0;
