@@ -110,7 +110,7 @@ fn suggestions(name: &str, zones: &TimeZoneDatabase) -> Vec<String> {
     let city = name.rsplit('/').next().unwrap_or_default();
     zones
         .available()
-        .map(|zone| zone.to_string())
+        .map(|zone| zone.as_str().to_owned())
         .filter(|zone| {
             let mut parts = zone.rsplit('/');
             parts

@@ -265,11 +265,10 @@ fn exact(value: &Value) -> Option<BigRational> {
 fn product(roots: &[BigRational]) -> Vec<BigRational> {
     let mut coefficients = vec![BigRational::one()];
     for root in roots {
-        let mut next = vec![BigRational::zero(); coefficients.len() + 1];
-        for (power, value) in coefficients.iter().enumerate() {
-            next[power + 1] += value;
-            next[power] -= value * root;
-        }
+        let zero = || std::iter::once(BigRational::zero());
+        let shifted = zero().chain(coefficients.iter().cloned());
+        let scaled = coefficients.iter().map(|value| value * root).chain(zero());
+        let next = shifted.zip(scaled).map(|(high, low)| high - low).collect();
         coefficients = next;
     }
     coefficients
