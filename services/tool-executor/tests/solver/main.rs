@@ -44,7 +44,8 @@ async fn answer(arguments: &Value) -> Result<Value> {
 /// The `result` as text.
 async fn result(arguments: &Value) -> Result<String> {
     let answer = answer(arguments).await?;
-    let text = answer["result"].as_str().map(str::to_owned);
+    let text = answer.get("result").and_then(Value::as_str);
+    let text = text.map(str::to_owned);
     text.with_context(|| format!("the result is text: {answer}"))
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use num_bigint::{BigInt, BigUint};
+use num_bigint::{BigInt, BigUint, Sign};
 use num_integer::Integer;
 use num_rational::Ratio;
 use num_traits::{One, Signed, Zero};
@@ -288,7 +288,8 @@ pub(super) fn exact_root(number: &Rational, degree: u32) -> Option<Rational> {
 }
 
 /// `sign * sqrt(square)` as JSON, for a square that is not negative.
-pub(super) fn tell_root(square: &Rational, negative: bool, work: &Work<'_>) -> Result<Value, Halt> {
+pub(super) fn tell_root(square: &Rational, sign: Sign, work: &Work<'_>) -> Result<Value, Halt> {
+    let negative = sign == Sign::Minus;
     let signed = |root: Rational| if negative { -root } else { root };
     if let Some(root) = exact_root(square, 2) {
         return Ok(tell(&signed(root)));

@@ -230,7 +230,7 @@ fn quadratic(
     let away = number::root_of(&square, work)?;
     let mut roots = Vec::new();
     for sign in ["-", "+"] {
-        let exact = surd((&center, &pulled, &root, &below), sign, imaginary);
+        let exact = surd((&center, &pulled, &root, &below), sign, inside.sign());
         let place = if sign == "-" {
             &middle - &away
         } else {
@@ -259,8 +259,9 @@ fn quadratic(
 fn surd(
     (center, pulled, root, below): (&BigInt, &BigInt, &BigInt, &BigInt),
     sign: &str,
-    imaginary: bool,
+    inside: Sign,
 ) -> String {
+    let imaginary = inside == Sign::Minus;
     let mut factors = Vec::new();
     if !pulled.is_one() || (root.is_one() && !imaginary) {
         factors.push(pulled.to_string());

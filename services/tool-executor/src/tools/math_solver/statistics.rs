@@ -1,6 +1,6 @@
 //! Statistics of lists of numbers, exactly: the lists become integers over one common denominator.
 
-use num_bigint::BigInt;
+use num_bigint::{BigInt, Sign};
 use num_integer::Integer;
 use num_traits::{One, ToPrimitive, Zero};
 use serde_json::{Map, Value, json};
@@ -209,7 +209,7 @@ impl List {
                 let told = |degrees: BigInt| match (self.variance(&degrees), name) {
                     (None, _) => Ok(undefined("it takes two numbers or more")),
                     (Some(variance), "variance") => Ok(number::tell(&variance)),
-                    (Some(variance), _) => number::tell_root(&variance, false, work),
+                    (Some(variance), _) => number::tell_root(&variance, Sign::Plus, work),
                 };
                 json!({ "population": told(self.count())?, "sample": told(self.count() - 1)? })
             }
@@ -325,10 +325,7 @@ impl<'a> Pairs<'a> {
             }
             "correlation" => self.square().map_or_else(
                 || Ok(undefined("one of the lists does not vary")),
-                |square| {
-                    let negative = self.together.sign() == num_bigint::Sign::Minus;
-                    number::tell_root(&square, negative, work)
-                },
+                |square| number::tell_root(&square, self.together.sign(), work),
             ),
             _ => Ok(self.regression()),
         }

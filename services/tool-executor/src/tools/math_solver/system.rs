@@ -80,7 +80,7 @@ fn row(polynomial: &Polynomial, unknowns: usize) -> Result<Row, Halt> {
     }
     let mut row = vec![Rational::zero(); unknowns + 1];
     for (powers, value) in polynomial.terms() {
-        let place = powers.iter().position(|power| power.is_one());
+        let place = powers.iter().position(One::is_one);
         let moved = if place.is_some() {
             value.clone()
         } else {

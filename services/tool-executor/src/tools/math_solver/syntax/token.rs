@@ -64,7 +64,11 @@ pub(super) fn split(text: &str, unknowns: &[String]) -> Result<Vec<Token>, Halt>
         if first.is_whitespace() {
             rest = rest.get(first.len_utf8()..).unwrap_or_default();
         } else if first.is_ascii_digit() || first == '.' {
-            let length = number_length(rest, scientific, open.contains(&true))?;
+            let place = Place {
+                scientific,
+                in_function: open.contains(&true),
+            };
+            let length = number_length(rest, place)?;
             let (digits, tail) = rest.split_at(length);
             tokens.push(Token::Number(number_of(digits)?));
             rest = tail;
@@ -134,8 +138,17 @@ fn push_sign(sign: char, tokens: &mut Vec<Token>) -> Result<(), Halt> {
     Ok(())
 }
 
+/// What a number's place says of how it is read.
+#[derive(Clone, Copy)]
+struct Place {
+    /// An `e` among digits begins an exponent of ten.
+    scientific: bool,
+    /// A comma separates arguments.
+    in_function: bool,
+}
+
 /// How many bytes belong to the number that the text begins with.
-fn number_length(text: &str, scientific: bool, in_function: bool) -> Result<usize, Halt> {
+fn number_length(text: &str, place: Place) -> Result<usize, Halt> {
     let bytes = text.as_bytes();
     let digits = |from: usize| {
         let tail = bytes.get(from..).unwrap_or_default();
@@ -145,9 +158,9 @@ fn number_length(text: &str, scientific: bool, in_function: bool) -> Result<usiz
     let mut length = digits(0);
     // Groups of thousands, where a comma cannot separate arguments.
     while at(length) == Some(b',') && digits(length + 1) > 0 {
-        if digits(length + 1) == 3 && !in_function {
+        if digits(length + 1) == 3 && !place.in_function {
             length += 4;
-        } else if in_function {
+        } else if place.in_function {
             break;
         } else {
             return unfit(format!(
@@ -159,7 +172,7 @@ fn number_length(text: &str, scientific: bool, in_function: bool) -> Result<usiz
     if at(length) == Some(b'.') {
         length += 1 + digits(length + 1);
     }
-    if scientific && matches!(at(length), Some(b'e' | b'E')) {
+    if place.scientific && matches!(at(length), Some(b'e' | b'E')) {
         let signed = usize::from(matches!(at(length + 1), Some(b'+' | b'-')));
         let exponent = digits(length + 1 + signed);
         if exponent > 0 {
