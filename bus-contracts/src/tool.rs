@@ -25,12 +25,9 @@ pub enum Effect {
 /// (<https://ai.meta.com/blog/practical-ai-agent-security/>), and where it reaches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capabilities {
-    /// What it returns was written by strangers, and may try to give orders.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub untrusted: bool,
-    /// What it returns is private to the person or the organisation.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub private: bool,
+    /// What its results bring into a conversation.
+    #[serde(default, skip_serializing_if = "Taint::is_clean")]
+    pub brings: Taint,
     /// What it is given leaves Nexus, or changes something elsewhere.
     #[serde(default, skip_serializing_if = "is_false")]
     pub egress: bool,
@@ -43,29 +40,29 @@ pub struct Capabilities {
     pub sources: Vec<String>,
 }
 
-impl Capabilities {
-    /// What its results bring into a conversation.
-    #[must_use]
-    pub const fn taint(&self) -> Taint {
-        Taint {
-            untrusted: self.untrusted,
-            private: self.private,
-        }
-    }
-}
-
 /// What has come into a conversation. Only ever grows: every later prompt repeats what was said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Taint {
-    /// Something written by strangers.
+    /// Something that strangers wrote, and that may try to give orders.
     #[serde(default, skip_serializing_if = "is_false")]
     pub untrusted: bool,
-    /// Something private.
+    /// Something private to the person or the organisation.
     #[serde(default, skip_serializing_if = "is_false")]
     pub private: bool,
 }
 
 impl Taint {
+    /// What strangers wrote.
+    pub const UNTRUSTED: Self = Self {
+        untrusted: true,
+        private: false,
+    };
+    /// What is private.
+    pub const PRIVATE: Self = Self {
+        untrusted: false,
+        private: true,
+    };
+
     /// What either brings.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
@@ -240,23 +237,13 @@ mod tests {
         let read: ListedTool = serde_json::from_value(old).unwrap();
         assert_eq!(read.policy, ToolPolicy::Auto);
         assert_eq!(read.effect, Effect::ReadOnly);
-        assert!(read.capabilities.taint().is_clean());
+        assert!(read.capabilities.brings.is_clean());
         assert_eq!(read.spec().name, "add");
     }
 
     #[test]
     fn taint_only_grows() {
-        let (stranger, own) = (
-            Taint {
-                untrusted: true,
-                private: false,
-            },
-            Taint {
-                untrusted: false,
-                private: true,
-            },
-        );
-        let both = stranger.with(own);
+        let both = Taint::UNTRUSTED.with(Taint::PRIVATE);
         assert!(both.untrusted && both.private);
         assert_eq!(both.with(Taint::default()), both);
     }

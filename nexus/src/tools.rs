@@ -5,7 +5,7 @@ mod show;
 use std::io::{Read, Write};
 
 use nexus_contracts::ConversationId;
-use nexus_tool_executor::api::view::{Called, ToolView};
+use nexus_tool_executor::api::view::{Called, ToSwitch, ToolView};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -268,8 +268,11 @@ async fn switch(
     let conversation = args.conversation.as_deref().map(conversation).transpose()?;
     let found = locate(settings, &args.node).await?;
     let enabled = to == Switch::On;
-    let switched = found.client.switch_tool(&args.name, enabled, conversation);
-    let switched = switched.await;
+    let switch = ToSwitch {
+        enabled,
+        conversation_id: conversation,
+    };
+    let switched = found.client.switch_tool(&args.name, &switch).await;
     found.leave().await?;
     switched?;
     let word = if enabled { "on" } else { "off" };

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use nexus_contracts::ConversationId;
 use nexus_tool_executor::api::view::{Called, ToCall, ToSwitch, ToolList, ToolView};
 use serde_json::Value;
 
@@ -47,18 +46,9 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::tool`].
-    pub async fn switch_tool(
-        &self,
-        name: &str,
-        enabled: bool,
-        conversation_id: Option<ConversationId>,
-    ) -> Result<ToolView, Failure> {
+    pub async fn switch_tool(&self, name: &str, to: &ToSwitch) -> Result<ToolView, Failure> {
         let url = self.address(&["v1", "tools", name])?;
-        let body = ToSwitch {
-            enabled,
-            conversation_id,
-        };
-        self.read(self.http.patch(url).json(&body).timeout(PATIENCE))
+        self.read(self.http.patch(url).json(to).timeout(PATIENCE))
             .await
     }
 }

@@ -40,8 +40,8 @@ fn facts(tool: &ListedTool) -> impl Iterator<Item = (&'static str, String)> {
     };
     let touch = &tool.capabilities;
     let touches = [
-        (touch.untrusted, "brings what strangers wrote"),
-        (touch.private, "brings private data"),
+        (touch.brings.untrusted, "brings what strangers wrote"),
+        (touch.brings.private, "brings private data"),
         (touch.egress, "lets its arguments out"),
     ];
     let touches: Vec<&str> = touches

@@ -132,7 +132,7 @@ async fn switch_tool(
     moved.map_err(|error: SwitchError| Problem::unavailable(error.to_string()))?;
     let mut view = ToolView::of(&api, org_id, entry.listed.clone()).await?;
     // The table's copy here may be a moment behind.
-    view.enabled_as(body.enabled, conversation_id);
+    view.switched(&body);
     Ok(Json(view))
 }
 

@@ -1,5 +1,6 @@
-//! What calls leave behind that is too long for an envelope: the rest of a long result, files that code
-//! made. Kept in the ledger, so it belongs to an organisation and a conversation, is erased with it, and
+//! What calls leave behind that is too long for an envelope.
+//!
+//! The rest of a long result, files that code made: kept in the ledger, so it belongs to an organisation and a conversation, is erased with it, and
 //! goes when the call's result does.
 
 use std::sync::Arc;

@@ -147,7 +147,7 @@ impl Execution<'_> {
                 match self.held.keep_whole(text, dropped).await {
                     Ok(whole) => (Value::String(beginning), Some(whole)),
                     // Nothing is lost silently: the model is told that this is all there is.
-                    Err(error) => (shorten::not_kept(beginning, &error), None),
+                    Err(error) => (shorten::not_kept(&beginning, &error), None),
                 }
             }
         };

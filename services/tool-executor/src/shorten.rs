@@ -49,7 +49,7 @@ pub fn shorten(value: Value, most: u64, keep: usize) -> Kept {
 
 /// The beginning of a result whose rest is gone, and why.
 #[must_use]
-pub fn not_kept(beginning: String, why: &str) -> Value {
+pub fn not_kept(beginning: &str, why: &str) -> Value {
     Value::String(format!(
         "{beginning}\n[cut here; the rest could not be kept: {why}]"
     ))

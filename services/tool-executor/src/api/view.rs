@@ -63,8 +63,9 @@ impl ToolView {
     }
 
     /// As it is once the switch that was just moved has come round.
-    pub(super) fn enabled_as(&mut self, on: bool, conversation: Option<ConversationId>) {
-        match conversation {
+    pub(super) fn switched(&mut self, to: &ToSwitch) {
+        let on = to.enabled;
+        match to.conversation_id {
             None if on && self.state == "off" => "ready".clone_into(&mut self.state),
             None if !on => "off".clone_into(&mut self.state),
             None => {}

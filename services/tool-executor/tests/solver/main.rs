@@ -16,20 +16,17 @@ use serde_json::Value;
 
 /// Asks as the executor does: with the tool's own time limit, whose end is an error here.
 async fn ask(arguments: &Value) -> Result<Result<Value, ToolError>> {
-    let context = ToolContext {
-        now: Timestamp::from_millis(0),
-        org_id: OrgId(derive_id([b"org".as_slice()])),
-        user_id: None,
-        run_id: None,
-        key: MessageId::new("call")?,
-    };
+    let org = OrgId(derive_id([b"org".as_slice()]));
+    let now = Timestamp::from_millis(0);
+    let context = ToolContext::new(org, MessageId::new("call")?, now);
     let tool = MathSolver::new();
     let limit = MathSolver::TIMEOUT.context("the tool has a limit")?;
     let text = arguments.to_string();
     let answer = tokio::time::timeout(limit, tool.invoke(&text, &context));
-    answer
+    let answer = answer
         .await
-        .with_context(|| format!("no answer in time: {}", shortened(arguments)))
+        .with_context(|| format!("no answer in time: {}", shortened(arguments)))?;
+    Ok(answer.map(|returned| returned.value))
 }
 
 fn shortened(arguments: &Value) -> String {
