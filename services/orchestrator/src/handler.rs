@@ -129,10 +129,16 @@ pub struct Results {
 #[async_trait]
 impl BatchHandler for Results {
     async fn handle(&self, batch: Vec<Message>) -> Vec<Outcome> {
-        let translated = batch
-            .iter()
-            .map(|message| translate::result(&message.envelope, &message.channel));
-        let reject = |reason: String| Err(Failure::Reject { reason });
+        let translated = batch.iter().map(|message| {
+            if translate::is_of_no_run(&message.envelope) {
+                return Err(None);
+            }
+            translate::result(&message.envelope, &message.channel).map_err(Some)
+        });
+        let reject = |reason: Option<String>| match reason {
+            None => Ok(Vec::new()),
+            Some(reason) => Err(Failure::Reject { reason }),
+        };
         let (mut outcomes, events) = sort_out(translated, reject);
         fill_in(&mut outcomes, self.intake.handle(events).await);
         finished(outcomes)

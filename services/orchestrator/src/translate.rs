@@ -239,6 +239,16 @@ fn missing(adapter: &str, field: &str) -> String {
     format!("adapter `{adapter}` wrote a message without metadata.{field}")
 }
 
+/// Whether a result answers what somebody else asked, who hears it live: a person who calls a tool.
+#[must_use]
+pub fn is_of_no_run(envelope: &Envelope) -> bool {
+    let metadata = &envelope.metadata;
+    envelope.event_type != ReceiptRecorded::TYPE
+        && metadata.org_id.is_some()
+        && metadata.run_id.is_none()
+        && metadata.conversation_id.is_none()
+}
+
 /// Reads what a worker returned, or a receipt.
 ///
 /// # Errors

@@ -12,13 +12,14 @@ use tokio::sync::watch;
 
 use crate::parts::Parts;
 use crate::tool::AnyTool;
-use crate::tools::{CurrentTime, MathSolver, ReadResult};
+use crate::tools::{AskModel, CurrentTime, MathSolver, ReadResult};
 use crate::{Config, Error};
 
 /// Every tool that comes with Nexus. Adding one is a file in [`crate::tools`] and a line here.
 #[must_use]
 pub fn catalogue(parts: &Parts) -> Vec<Arc<dyn AnyTool>> {
     vec![
+        Arc::new(AskModel::new(parts)),
         Arc::new(CurrentTime),
         Arc::new(MathSolver::new()),
         Arc::new(ReadResult::new(parts)),
@@ -82,21 +83,25 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Puts the tools of a source in the place of those it had.
+    /// Puts the tools of a source (`mcp` for all of `mcp:<server>`) in the place of those it had.
     ///
     /// # Errors
     /// When a name is taken by another source, or is none that providers accept; nothing changes.
     pub fn replace(&self, source: &str, tools: Vec<Arc<dyn AnyTool>>) -> Result<(), Error> {
         let fresh = self.switched_on(self.entries(tools)?);
         let mut all = self.tools.write();
+        let is_of_it = |entry: &Entry| {
+            let rest = entry.listed.source.strip_prefix(source);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        };
         let taken = fresh.keys().find(|name| {
             let there = all.get(name.as_str());
-            there.is_some_and(|entry| entry.listed.source != source)
+            there.is_some_and(|entry| !is_of_it(entry))
         });
         if let Some(name) = taken {
             return Err(Error::DuplicateTool { name: name.clone() });
         }
-        all.retain(|_, entry| entry.listed.source != source);
+        all.retain(|_, entry| !is_of_it(entry));
         all.extend(fresh);
         drop(all);
         self.changes.send_modify(|count| *count += 1);

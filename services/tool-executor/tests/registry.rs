@@ -53,7 +53,10 @@ async fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let parts = parts(folder.path()).await?;
     let registry = Registry::new(catalogue(&parts), &parts.config)?;
-    assert_eq!(registry.names(), "current_time, math_solver, read_result");
+    assert_eq!(
+        registry.names(),
+        "ask_model, current_time, math_solver, read_result"
+    );
     for spec in registry.listed() {
         let schema = spec
             .parameters

@@ -28,6 +28,7 @@ async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
     let world = World::new().await?;
     let worker = world.worker(&[]).await?;
     let all = [
+        "ask_model",
         "away",
         "current_time",
         "gated",
