@@ -10,5 +10,6 @@ mod reach;
 mod target;
 
 pub use address::{AddressKind, classify};
+pub(crate) use reach::host_name;
 pub use reach::{Opening, Reach, ReachError};
 pub use target::{MAX_URL_BYTES, Target};

@@ -3,8 +3,11 @@
 mod error;
 mod fetch;
 pub mod guard;
+pub mod page;
+pub mod request;
 mod resolve;
 mod robots;
+pub mod search;
 mod text;
 mod tls;
 

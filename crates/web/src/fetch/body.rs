@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
-use tokio::io::{AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio_util::io::StreamReader;
 
 use super::Limits;
@@ -70,7 +70,12 @@ async fn read_some(target: &Target, response: Response, limits: &Limits) -> Resu
     })?;
     let over = Arc::new(AtomicBool::new(false));
     let sent = counted(response, limits.packed_bytes, Arc::clone(&over));
-    let sent = BufReader::new(StreamReader::new(Box::pin(sent)));
+    let mut sent = BufReader::new(StreamReader::new(Box::pin(sent)));
+    // The answer to HEAD says how its body would be packed, and has none.
+    let first = sent.fill_buf().await.map(<[u8]>::is_empty);
+    if let Ok(true) = first {
+        return Ok(Read::Whole(Bytes::new()));
+    }
     let unpacked: Box<dyn AsyncRead + Send + Unpin> = match packing {
         Packing::None => Box::new(sent),
         Packing::Gzip => {
@@ -81,7 +86,10 @@ async fn read_some(target: &Target, response: Response, limits: &Limits) -> Resu
         Packing::Deflate => Box::new(ZlibDecoder::new(sent)),
         Packing::Brotli => Box::new(BrotliDecoder::new(sent)),
     };
-    let read = take(unpacked, limits.body_bytes).await;
+    let read = match first {
+        Ok(_) => take(unpacked, limits.body_bytes).await,
+        Err(error) => Err(error),
+    };
     if over.load(Ordering::Relaxed) {
         return match (packing, read) {
             // What was sent is what is read.

@@ -49,3 +49,42 @@ pub(crate) fn next(
     }
     Ok(Some(url))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::Reach;
+
+    fn to(from: &str, location: &str, carries: Carries) -> Result<String, &'static str> {
+        let from = Reach::default().check_url(from).unwrap();
+        let location = HeaderValue::from_str(location).unwrap();
+        let next = next(&from, StatusCode::FOUND, Some(&location), carries);
+        next.map(|url| url.unwrap().into())
+            .map_err(|error| error.code())
+    }
+
+    #[test]
+    fn what_a_request_carries_stays_encrypted() {
+        let (safe, plain) = ("https://a.example.org/", "http://a.example.org/x");
+        assert_eq!(to(safe, plain, Carries::Something), Err("redirect"));
+        assert_eq!(to(safe, plain, Carries::Nothing).as_deref(), Ok(plain));
+        assert_eq!(to(plain, safe, Carries::Something).as_deref(), Ok(safe));
+        let here = to(safe, "/b?c#d", Carries::Something);
+        assert_eq!(here.as_deref(), Ok("https://a.example.org/b?c"));
+    }
+
+    #[test]
+    fn other_statuses_send_nobody_on() {
+        let from = Reach::default()
+            .check_url("https://a.example.org/")
+            .unwrap();
+        let location = HeaderValue::from_static("/b");
+        for status in [200, 201, 300, 304, 305, 306, 404] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(
+                next(&from, status, Some(&location), Carries::Nothing).unwrap(),
+                None
+            );
+        }
+    }
+}
