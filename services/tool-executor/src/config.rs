@@ -8,6 +8,7 @@ use nexus_service_kit::breaker::BreakerPolicy;
 use serde::Deserialize;
 
 use crate::quota::Quota;
+use crate::web::WebConfig;
 
 /// Every key, commented; also the defaults.
 pub const DEFAULT_CONFIG: &str = include_str!("../config.default.yaml");
@@ -32,6 +33,8 @@ pub struct Config {
     pub breaker: BreakerPolicy,
     /// How often an organisation may call a tool; `*` for each that is not named.
     pub quotas: BTreeMap<String, Quota>,
+    /// How tools reach the web.
+    pub web: WebConfig,
     /// How long results outlive the command's deadline.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub keep_results: Duration,

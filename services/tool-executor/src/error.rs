@@ -32,6 +32,12 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// The web cannot be reached as it is configured.
+    #[error("tool-executor.web: {reason}")]
+    Web {
+        /// What is wrong.
+        reason: String,
+    },
     /// Two tools share a name.
     #[error("two tools are called `{name}`; names must be unique")]
     DuplicateTool {

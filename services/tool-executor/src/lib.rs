@@ -13,6 +13,7 @@ pub mod keeper;
 pub mod metrics;
 pub mod migrations;
 pub mod parts;
+pub mod programs;
 pub mod publisher;
 pub mod quota;
 pub mod registry;
@@ -21,6 +22,7 @@ pub mod shorten;
 pub mod switches;
 pub mod tool;
 pub mod tools;
+pub mod web;
 
 pub use api::openapi;
 pub use config::{Config, DEFAULT_CONFIG};

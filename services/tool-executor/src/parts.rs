@@ -6,8 +6,9 @@ use nexus_service_kit::Deps;
 use nexus_store::{Ledger, Store};
 use tokio::sync::watch;
 
-use crate::Config;
 use crate::artefacts::Artefacts;
+use crate::web::Web;
+use crate::{Config, Error};
 
 /// What the service has, for tools that need some of it.
 #[derive(Clone)]
@@ -22,22 +23,27 @@ pub struct Parts {
     pub ledger: Ledger,
     /// What calls leave behind.
     pub artefacts: Artefacts,
+    /// What reaches the web.
+    pub web: Web,
     /// Told when a tool is listed otherwise than before, such as one that has become ready.
     pub relist: watch::Sender<()>,
 }
 
 impl Parts {
     /// Over this database, which must have the ledger's tables.
-    #[must_use]
-    pub fn new(deps: &Deps, config: &Arc<Config>, store: Store) -> Self {
+    ///
+    /// # Errors
+    /// When something cannot be used as it is configured.
+    pub fn new(deps: &Deps, config: &Arc<Config>, store: Store) -> Result<Self, Error> {
         let ledger = Ledger::new(store.clone());
-        Self {
+        Ok(Self {
+            web: Web::new(&config.web)?,
             deps: deps.clone(),
             config: Arc::clone(config),
             artefacts: Artefacts::new(ledger.clone(), deps.clock.clone(), Arc::clone(config)),
             store,
             ledger,
             relist: watch::Sender::new(()),
-        }
+        })
     }
 }

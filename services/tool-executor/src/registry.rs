@@ -12,7 +12,10 @@ use tokio::sync::watch;
 
 use crate::parts::Parts;
 use crate::tool::AnyTool;
-use crate::tools::{AskModel, CurrentTime, MathSolver, ReadResult};
+use crate::tools::{
+    AskModel, CurrentTime, HttpRequest, LoadWebPage, MathSolver, PerplexitySearch, ReadResult,
+    WebSearch,
+};
 use crate::{Config, Error};
 
 /// Every tool that comes with Nexus. Adding one is a file in [`crate::tools`] and a line here.
@@ -21,8 +24,12 @@ pub fn catalogue(parts: &Parts) -> Vec<Arc<dyn AnyTool>> {
     vec![
         Arc::new(AskModel::new(parts)),
         Arc::new(CurrentTime),
+        Arc::new(HttpRequest::new(parts)),
+        Arc::new(LoadWebPage::new(parts)),
         Arc::new(MathSolver::new()),
+        Arc::new(PerplexitySearch::new(parts)),
         Arc::new(ReadResult::new(parts)),
+        Arc::new(WebSearch::new(parts)),
     ]
 }
 

@@ -67,7 +67,7 @@ impl Service for ToolExecutor {
         self.check()?;
         let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
         store.migrate(SET, MIGRATIONS).await?;
-        let parts = Parts::new(deps, &self.config, store);
+        let parts = Parts::new(deps, &self.config, store)?;
         let registry = Registry::new((self.tools)(&parts), &self.config)?;
         let executor = Arc::new(executor(&parts, registry).await);
         let switches = Switches::new(parts.store.clone(), deps.bus.clone());

@@ -45,7 +45,7 @@ async fn parts(folder: &std::path::Path) -> Result<Parts> {
     let stores = Stores::new(&format!("sqlite:{}", folder.display()))?;
     let deps = Deps::new(bus, Clock::system(), stores);
     let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
-    Ok(Parts::new(&deps, &Arc::new(config(&[])?), store))
+    Ok(Parts::new(&deps, &Arc::new(config(&[])?), store)?)
 }
 
 #[tokio::test]
@@ -55,7 +55,8 @@ async fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
     let registry = Registry::new(catalogue(&parts), &parts.config)?;
     assert_eq!(
         registry.names(),
-        "ask_model, current_time, math_solver, read_result"
+        "ask_model, current_time, http_request, load_web_page, math_solver, perplexity_search, \
+         read_result, web_search"
     );
     for spec in registry.listed() {
         let schema = spec

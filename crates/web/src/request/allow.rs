@@ -148,6 +148,17 @@ impl AllowedHost {
     }
 }
 
+impl AllowedHost {
+    /// The host as it is listed: `api.example.org` or `*.example.org`.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match self.below {
+            Below::No => self.host.clone(),
+            Below::Yes => format!("*.{}", self.host.trim_start_matches('.')),
+        }
+    }
+}
+
 impl fmt::Display for AllowedHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = if self.path.is_empty() {

@@ -32,11 +32,15 @@ async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
         "away",
         "current_time",
         "gated",
+        "http_request",
+        "load_web_page",
         "long",
         "math_solver",
         "once",
         "panics",
+        "perplexity_search",
         "read_result",
+        "web_search",
     ];
     world.lists(&all).await?;
     let entry = world
