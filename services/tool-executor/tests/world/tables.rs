@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use nexus_bus::Expect;
 use nexus_contracts::chat::ToolSpec;
 use nexus_contracts::tables::TOOLS;
+use nexus_contracts::tool::ListedTool;
 use nexus_service_kit::put_table;
 use nexus_testkit::wait_until;
 
@@ -48,11 +49,12 @@ async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
         .table_get(TOOLS, "math_solver")
         .await?
         .context("it is listed")?;
-    let spec: ToolSpec = serde_json::from_slice(&entry.value)?;
+    let listed: ListedTool = serde_json::from_slice(&entry.value)?;
     assert_eq!(
-        spec.parameters["required"],
-        serde_json::json!(["expression"])
+        listed.parameters["properties"]["expression"]["type"],
+        "string"
     );
+    assert_eq!(listed.source, "nexus");
     kill(worker).await;
     assert_eq!(world.listed().await?, all);
     Ok(())
