@@ -10,8 +10,17 @@ use crate::{
 /// the three streams and the variables meant for the program; then becomes bubblewrap.
 pub(crate) fn confine(options: &Options) -> Result<(), String> {
     sys::close_inherited().map_err(|e| said("close_range", e))?;
+    let here = std::env::current_exe().map_err(|e| said("finding this program", e))?;
     if options.own_user {
         become_own_user();
+    }
+    // bubblewrap puts this program into the sandbox, and is that user by then.
+    if std::fs::File::open(&here).is_err() {
+        return Err(format!(
+            "{} lies where only root can read it, and what is confined runs as a user of its own; \
+             install it where everybody can, such as /usr/libexec",
+            here.display()
+        ));
     }
     be_private()?;
     die_with(options.parent.ok_or("--parent is missing")?)?;

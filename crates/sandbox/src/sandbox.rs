@@ -84,6 +84,16 @@ impl Sandbox {
         Ok(Self { core: Some(Arc::new(Core::new(settings)?)), report: Arc::new(report) })
     }
 
+    /// Lets a locked process try what is forbidden.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    #[cfg(feature = "test-hooks")]
+    pub async fn probe(&self, what: crate::protocol::Probe) -> Result<Done, SandboxError> {
+        let core = self.core.as_ref().ok_or_else(|| self.report.refusal())?;
+        core.order(&Order::Probe { what }, &core.defaults).await.map(|(done, _hello)| done)
+    }
+
     /// Runs one job. What the code does wrong is in [`Done::result`]. Dropping the future ends its process.
     ///
     /// # Errors
