@@ -1,6 +1,6 @@
 # Runs within bubblewrap: says hello, reads one order, runs the code, answers, ends. Once the code runs,
 # nothing here is to be trusted any more; the executor treats the answer as the code's own word.
-import ast, base64, errno, json, linecache, math, os, resource, stat, sys, traceback
+import _thread, ast, base64, errno, json, linecache, math, os, resource, stat, sys, traceback
 
 VERSION, BASE = 1, 64 << 20  # BASE: address space of the interpreter itself, measured at 20 to 45 MiB
 DEPTH = 64
@@ -213,6 +213,7 @@ def main():
         with open(name, "xb") as file:
             file.write(data)
     sys.setrecursionlimit(limits["recursion"])
+    _thread.stack_size(1 << 20)  # the usual eight megabytes are address space that the limit counts
     lower(resource.RLIMIT_CPU, limits["time_ms"] // 1000 + 2)
     lower(resource.RLIMIT_AS, BASE + limits["memory"])
     outcome = run(order["code"], limits["value"])

@@ -43,7 +43,13 @@ pub enum Expect {
 
 impl On {
     pub fn new(code: impl Into<String>, expect: Expect) -> Self {
-        let limits = if matches!(expect, Expect::Kind(ErrorKind::TimeLimit)) { SHORT } else { LIMITS };
+        let clock = ErrorKind::TimeLimit;
+        let waits = match expect {
+            Expect::Kind(kind) => kind == clock,
+            Expect::Either(one, other) => one == clock || other == clock,
+            Expect::Gives(_) | Expect::Holds(_) => false,
+        };
+        let limits = if waits { SHORT } else { LIMITS };
         let (code, probes, outside, twice) = (code.into(), &[], None, false);
         Self::Tried(Attack { code, limits, expect, probes, outside, twice })
     }

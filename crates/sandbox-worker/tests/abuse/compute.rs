@@ -118,9 +118,11 @@ fn quick(code: &str) -> On {
     is(code, TimeLimit)
 }
 
-/// By the allocator's limit, which leaves the interpreter alive to say so: not by the kernel's behind it.
+/// By the interpreter or its allocator, who say so: not by the kernel's limit behind them.
 fn told_by_interpreter(done: &Done) -> bool {
-    done.result.as_ref().is_err_and(|f| f.kind == MemoryLimit && f.message.contains("memory limit exceeded"))
+    let Err(failure) = &done.result else { return false };
+    let said = failure.message.contains("memory limit exceeded");
+    failure.kind == MemoryLimit && (said || done.stderr.text.contains("exceeds the memory limit"))
 }
 
 fn nested(open: &str, middle: &str, close: &str, depth: usize) -> String {

@@ -1,7 +1,10 @@
 //! The abuse suite: thirty-eight ways to misuse a sandbox, each on each backend. A row says how the case must
 //! end, or why it cannot exist. `sabotage` shows that the suite fails when a guard is missing.
+//!
+//! Each test counts the processes below its own, so each needs a process to itself: `cargo nextest`, or
+//! `cargo test -- --test-threads 1`.
 
-#![allow(unreachable_pub, missing_docs, reason = "a test")]
+#![expect(unreachable_pub, reason = "modules of a test")]
 
 mod case;
 mod compute;
