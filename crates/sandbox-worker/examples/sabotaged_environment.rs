@@ -23,7 +23,10 @@ fn main() -> ExitCode {
     if std::env::vars_os().any(|(name, _)| name == CANARY) {
         return nexus_sandbox_worker::main(arguments.into_iter(), &Without);
     }
-    let error = Command::new("/proc/self/exe").args(arguments).env(CANARY, "canary-3f9c").exec();
+    let error = Command::new("/proc/self/exe")
+        .args(arguments)
+        .env(CANARY, "canary-3f9c")
+        .exec();
     drop(error);
     ExitCode::FAILURE
 }

@@ -26,5 +26,8 @@ pub(crate) fn confine(options: &Options) -> Result<(), String> {
     die_with(options.parent.ok_or("--parent is missing")?)?;
     let (program, arguments) = options.command.split_first().ok_or("no command")?;
     let error = Command::new(program).args(arguments).exec();
-    Err(format!("cannot start {}: {error}; install bubblewrap", program.display()))
+    Err(format!(
+        "cannot start {}: {error}; install bubblewrap",
+        program.display()
+    ))
 }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use monty_types::{
-    ExcType, ExtFunctionResult, FileMode, MontyDate, MontyDateTime, MontyException, MontyFileHandle, MontyObject,
-    MontyTimeZone, OsFunctionCall, RenameCallArgs, dir_stat, file_stat,
+    ExcType, ExtFunctionResult, FileMode, MontyDate, MontyDateTime, MontyException,
+    MontyFileHandle, MontyObject, MontyTimeZone, OsFunctionCall, RenameCallArgs, dir_stat,
+    file_stat,
 };
 use nexus_sandbox::{
     Limits,
@@ -37,7 +38,9 @@ enum Place {
 }
 
 fn place(path: &str) -> Place {
-    let inner = path.strip_prefix(FOLDER).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let inner = path
+        .strip_prefix(FOLDER)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let bare = match inner {
         Some(rest) => rest.strip_prefix('/').unwrap_or(rest),
         None => path,
@@ -67,7 +70,9 @@ impl Files {
         let mut out = Vec::new();
         let (mut room, mut left_out) = (limits.file_bytes, false);
         for name in self.changed {
-            let Some(data) = self.files.remove(&name) else { continue };
+            let Some(data) = self.files.remove(&name) else {
+                continue;
+            };
             if data.len() as u64 > room || out.len() >= limits.files as usize {
                 left_out = true;
                 continue;
@@ -93,15 +98,21 @@ impl Files {
             OsFunctionCall::IsDir(p) => Ok(MontyObject::Bool(is_folder(&p))),
             OsFunctionCall::IsSymlink(_) => Ok(MontyObject::Bool(false)),
             OsFunctionCall::ReadText(p) => self.read_text(&p),
-            OsFunctionCall::ReadBytes(p) => self.find(&p).map(|data| MontyObject::Bytes(data.clone())),
-            OsFunctionCall::Stat(p) if is_folder(&p) => Ok(dir_stat(0o755, 0.0)),
-            OsFunctionCall::Stat(p) => {
-                self.find(&p).map(|data| file_stat(0o644, i64::try_from(data.len()).unwrap_or(i64::MAX), 0.0))
+            OsFunctionCall::ReadBytes(p) => {
+                self.find(&p).map(|data| MontyObject::Bytes(data.clone()))
             }
+            OsFunctionCall::Stat(p) if is_folder(&p) => Ok(dir_stat(0o755, 0.0)),
+            OsFunctionCall::Stat(p) => self
+                .find(&p)
+                .map(|data| file_stat(0o644, i64::try_from(data.len()).unwrap_or(i64::MAX), 0.0)),
             OsFunctionCall::Iterdir(p) if is_folder(&p) => Ok(self.list()),
             OsFunctionCall::Resolve(p) | OsFunctionCall::Absolute(p) => absolute(&p),
-            OsFunctionCall::WriteText(a) => self.write(&a.path, a.data.as_bytes(), false, a.data.chars().count()),
-            OsFunctionCall::AppendText(a) => self.write(&a.path, a.data.as_bytes(), true, a.data.chars().count()),
+            OsFunctionCall::WriteText(a) => {
+                self.write(&a.path, a.data.as_bytes(), false, a.data.chars().count())
+            }
+            OsFunctionCall::AppendText(a) => {
+                self.write(&a.path, a.data.as_bytes(), true, a.data.chars().count())
+            }
             OsFunctionCall::WriteBytes(a) => self.write(&a.path, &a.data, false, a.data.len()),
             OsFunctionCall::AppendBytes(a) => self.write(&a.path, &a.data, true, a.data.len()),
             OsFunctionCall::Open(a) => self.open(&a.path, a.mode),
@@ -109,7 +120,10 @@ impl Files {
             OsFunctionCall::Rename(a) => self.rename(&a),
             OsFunctionCall::Mkdir(a) if is_folder(&a.path) && a.exist_ok => Ok(MontyObject::None),
             OsFunctionCall::Mkdir(_) | OsFunctionCall::Rmdir(_) | OsFunctionCall::Iterdir(_) => {
-                Err(exception(ExcType::PermissionError, "there is one folder, /work, and no other"))
+                Err(exception(
+                    ExcType::PermissionError,
+                    "there is one folder, /work, and no other",
+                ))
             }
             OsFunctionCall::Getenv(a) => Ok(a.default),
             OsFunctionCall::GetEnviron => Ok(MontyObject::dict(Vec::new())),
@@ -129,22 +143,40 @@ impl Files {
     fn read_text(&self, path: &str) -> Answer {
         let data = self.find(path)?.clone();
         let wrong = |e: &std::string::FromUtf8Error| {
-            exception(ExcType::UnicodeDecodeError, &format!("'utf-8' codec can't decode the file: {e}"))
+            exception(
+                ExcType::UnicodeDecodeError,
+                &format!("'utf-8' codec can't decode the file: {e}"),
+            )
         };
-        String::from_utf8(data).map(MontyObject::String).map_err(|e| wrong(&e))
+        String::from_utf8(data)
+            .map(MontyObject::String)
+            .map_err(|e| wrong(&e))
     }
 
     fn list(&self) -> MontyObject {
-        MontyObject::List(self.files.keys().map(|name| MontyObject::Path(format!("{FOLDER}/{name}"))).collect())
+        MontyObject::List(
+            self.files
+                .keys()
+                .map(|name| MontyObject::Path(format!("{FOLDER}/{name}")))
+                .collect(),
+        )
     }
 
     fn write(&mut self, path: &str, data: &[u8], append: bool, count: usize) -> Answer {
         let name = named(path)?;
         let is = self.files.get(&name).map(Vec::len);
         let after = data.len() + if append { is.unwrap_or(0) } else { 0 };
-        let others: u64 = self.files.iter().filter(|(n, _)| **n != name).map(|(_, d)| d.len() as u64).sum();
+        let others: u64 = self
+            .files
+            .iter()
+            .filter(|(n, _)| **n != name)
+            .map(|(_, d)| d.len() as u64)
+            .sum();
         if others + after as u64 > self.room || (is.is_none() && self.files.len() >= self.most) {
-            return Err(exception(ExcType::OSError, "[Errno 28] No space left: the files have reached their limit"));
+            return Err(exception(
+                ExcType::OSError,
+                "[Errno 28] No space left: the files have reached their limit",
+            ));
         }
         let file = self.files.entry(name.clone()).or_default();
         if !append {
@@ -163,7 +195,11 @@ impl Files {
         } else {
             self.find(path)?;
         }
-        Ok(MontyObject::FileHandle(MontyFileHandle { path: path.to_owned(), mode, position: 0 }))
+        Ok(MontyObject::FileHandle(MontyFileHandle {
+            path: path.to_owned(),
+            mode,
+            position: 0,
+        }))
     }
 
     fn remove(&mut self, path: &str) -> Result<Vec<u8>, MontyException> {
@@ -182,13 +218,19 @@ impl Files {
 
     fn clock(&self) -> Result<OffsetDateTime, MontyException> {
         self.now_ms
-            .and_then(|ms| OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok())
+            .and_then(|ms| {
+                OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok()
+            })
             .ok_or_else(|| exception(ExcType::RuntimeError, "this call was given no clock"))
     }
 
     fn today(&self) -> Answer {
         let day = self.clock()?;
-        Ok(MontyObject::Date(MontyDate { year: day.year(), month: day.month().into(), day: day.day() }))
+        Ok(MontyObject::Date(MontyDate {
+            year: day.year(),
+            month: day.month().into(),
+            day: day.day(),
+        }))
     }
 
     fn now(&self, zone: Option<MontyTimeZone>) -> Answer {
@@ -224,15 +266,24 @@ fn absolute(path: &str) -> Answer {
 fn named(path: &str) -> Result<String, MontyException> {
     match place(path) {
         Place::File(name) => Ok(name),
-        Place::Folder => Err(exception(ExcType::IsADirectoryError, "[Errno 21] Is a directory")),
+        Place::Folder => Err(exception(
+            ExcType::IsADirectoryError,
+            "[Errno 21] Is a directory",
+        )),
         Place::Nowhere => Err(nowhere()),
     }
 }
 
 fn nowhere() -> MontyException {
-    exception(ExcType::PermissionError, "[Errno 13] There are only the files of /work, by bare names")
+    exception(
+        ExcType::PermissionError,
+        "[Errno 13] There are only the files of /work, by bare names",
+    )
 }
 
 fn missing(path: &str) -> MontyException {
-    exception(ExcType::FileNotFoundError, &format!("[Errno 2] No such file or directory: '{path}'"))
+    exception(
+        ExcType::FileNotFoundError,
+        &format!("[Errno 2] No such file or directory: '{path}'"),
+    )
 }

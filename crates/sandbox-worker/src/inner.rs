@@ -21,13 +21,19 @@ const INODES: u32 = 4096;
 /// needs, sets the limits and the filter, and becomes the program.
 pub(crate) fn inner(options: &Options, guards: &impl Guards) -> Result<(), String> {
     for (path, bytes) in &options.folders {
-        let data = CString::new(format!("size={bytes},nr_inodes={INODES}")).map_err(|e| e.to_string())?;
+        let data =
+            CString::new(format!("size={bytes},nr_inodes={INODES}")).map_err(|e| e.to_string())?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
-        mount_remount(path.as_path(), flags, data.as_c_str()).map_err(|e| said("remounting a folder", e))?;
+        mount_remount(path.as_path(), flags, data.as_c_str())
+            .map_err(|e| said("remounting a folder", e))?;
     }
     let _ = rustix::thread::clear_ambient_capability_set();
     let none = CapabilitySet::empty();
-    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
     rustix::thread::set_capabilities(None, sets).map_err(|e| said("capset", e))?;
     for (resource, value) in [
         (Resource::Nproc, options.tasks),
@@ -49,5 +55,8 @@ pub(crate) fn inner(options: &Options, guards: &impl Guards) -> Result<(), Strin
         seccomp::apply(seccomp::program(&options.calls)?, seccomp::Else::NotThere)?;
     }
     let error = command.exec();
-    Err(format!("cannot start {} within the sandbox: {error}", program.display()))
+    Err(format!(
+        "cannot start {} within the sandbox: {error}",
+        program.display()
+    ))
 }

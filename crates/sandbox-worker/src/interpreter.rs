@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use monty::{MontyRun, RunProgress};
 use monty_types::{
-    CompileOptions, ExcType, ExtFunctionResult, MontyException, MontyObject, NameLookupResult, PrintWriter,
-    ResourceLimits, ResourceTracker,
+    CompileOptions, ExcType, ExtFunctionResult, MontyException, MontyObject, NameLookupResult,
+    PrintWriter, ResourceLimits, ResourceTracker,
 };
 use nexus_sandbox::{
     ErrorKind, Limits,
@@ -23,8 +23,17 @@ const SCRIPT: &str = "code.py";
 /// Touches everything the interpreter sets up lazily, before system calls for it are gone.
 pub(crate) fn warm_up() {
     let code = "import re, json, math\nf'{[n ** 2 for n in range(3)]}' + json.dumps({'a': 1.5})";
-    if let Ok(run) = MontyRun::new(code.to_owned(), SCRIPT, Vec::new(), CompileOptions::default()) {
-        drop(run.run(Vec::new(), ResourceTracker::default(), PrintWriter::Disabled));
+    if let Ok(run) = MontyRun::new(
+        code.to_owned(),
+        SCRIPT,
+        Vec::new(),
+        CompileOptions::default(),
+    ) {
+        drop(run.run(
+            Vec::new(),
+            ResourceTracker::default(),
+            PrintWriter::Disabled,
+        ));
     }
 }
 
@@ -42,14 +51,22 @@ pub(crate) fn run(request: Request, guards: &impl Guards) -> Reply {
     };
     output.flush();
     let outcome = if output.exceeded {
-        error(ErrorKind::OutputLimit, format!("it printed more than {} bytes", limits.output))
+        error(
+            ErrorKind::OutputLimit,
+            format!("it printed more than {} bytes", limits.output),
+        )
     } else {
         outcome
     };
     // The answer is built from what is there already; it shall not fail for want of memory.
     let _ = monty_alloc::set_limit(None, false);
     let (files, files_left_out) = files.into_changed(&limits);
-    Reply { outcome, files, files_left_out, cpu_us: processor_time() }
+    Reply {
+        outcome,
+        files,
+        files_left_out,
+        cpu_us: processor_time(),
+    }
 }
 
 fn execute(
@@ -81,7 +98,11 @@ fn execute(
         };
         calls += 1;
         let print = PrintWriter::Callback(output);
-        progress = if calls > limits.host_calls { abort(step, limits, print) } else { answer(step, files, print) };
+        progress = if calls > limits.host_calls {
+            abort(step, limits, print)
+        } else {
+            answer(step, files, print)
+        };
     }
 }
 
@@ -96,16 +117,20 @@ fn answer(step: RunProgress, files: &mut Files, print: PrintWriter<'_>) -> Step 
             let name = call.function_name.clone();
             call.resume(ExtFunctionResult::NotFound(name), print)
         }
-        RunProgress::ResolveFutures(_) => {
-            Err(exception(ExcType::RuntimeError, "it waits for something that nobody will answer"))
-        }
+        RunProgress::ResolveFutures(_) => Err(exception(
+            ExcType::RuntimeError,
+            "it waits for something that nobody will answer",
+        )),
         done @ RunProgress::Complete(_) => Ok(done),
     }
 }
 
 /// Ends the code with an exception that it cannot catch.
 fn abort(step: RunProgress, limits: &Limits, print: PrintWriter<'_>) -> Step {
-    let text = format!("it made more than {} calls out of the interpreter", limits.host_calls);
+    let text = format!(
+        "it made more than {} calls out of the interpreter",
+        limits.host_calls
+    );
     let exc = exception(ExcType::RuntimeError, &text);
     match step {
         RunProgress::OsCall(call) => call.abort(exc, print),
@@ -121,7 +146,12 @@ pub(crate) fn exception(kind: ExcType, message: &str) -> MontyException {
 
 fn finished(result: &MontyObject, limits: &Limits) -> Outcome {
     value::encode(result, limits.value).map_or_else(
-        || error(ErrorKind::OutputLimit, format!("its result is larger than {} bytes as JSON", limits.value)),
+        || {
+            error(
+                ErrorKind::OutputLimit,
+                format!("its result is larger than {} bytes as JSON", limits.value),
+            )
+        },
         Outcome::Value,
     )
 }
@@ -133,8 +163,16 @@ fn failed(e: &MontyException, otherwise: ErrorKind) -> Outcome {
         ExcType::TimeoutError if message.starts_with("time limit exceeded") => ErrorKind::TimeLimit,
         _ => otherwise,
     };
-    let traceback = if kind == ErrorKind::Exception { e.to_string() } else { String::new() };
-    Outcome::Error { kind, message: clip(e.summary()), traceback: clip(traceback) }
+    let traceback = if kind == ErrorKind::Exception {
+        e.to_string()
+    } else {
+        String::new()
+    };
+    Outcome::Error {
+        kind,
+        message: clip(e.summary()),
+        traceback: clip(traceback),
+    }
 }
 
 /// At most 8 KiB of a text, whole characters.
@@ -144,7 +182,11 @@ fn clip(mut text: String) -> String {
 }
 
 const fn error(kind: ErrorKind, message: String) -> Outcome {
-    Outcome::Error { kind, message, traceback: String::new() }
+    Outcome::Error {
+        kind,
+        message,
+        traceback: String::new(),
+    }
 }
 
 fn processor_time() -> u64 {

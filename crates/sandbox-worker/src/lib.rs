@@ -32,7 +32,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>, guards: &impl Guards) -> 
         "monty" => serve::serve(&options, guards),
         "confine" => confine::confine(&options),
         "inner" => inner::inner(&options, guards),
-        role => Err(format!("unknown role {role:?}: this program is started by Nexus, not by hand")),
+        role => Err(format!(
+            "unknown role {role:?}: this program is started by Nexus, not by hand"
+        )),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

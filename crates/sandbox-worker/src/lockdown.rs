@@ -6,7 +6,9 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetStatus, Scope,
 };
 use rustix::{
-    process::{DumpableBehavior, Resource, Rlimit, Signal, getppid, set_dumpable_behavior, setrlimit},
+    process::{
+        DumpableBehavior, Resource, Rlimit, Signal, getppid, set_dumpable_behavior, setrlimit,
+    },
     thread::{Gid, Uid},
 };
 
@@ -20,7 +22,11 @@ pub(crate) fn become_own_user() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let number = FIRST_USER + rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+    let number = FIRST_USER
+        + rustix::process::getpid()
+            .as_raw_nonzero()
+            .get()
+            .unsigned_abs();
     let (user, group) = (Uid::from_raw(number), Gid::from_raw(number));
     let _ = rustix::thread::set_thread_groups(&[]);
     let _ = rustix::thread::set_thread_res_gid(group, group, group);
@@ -29,9 +35,14 @@ pub(crate) fn become_own_user() {
 
 /// Ties this process to its parent's life. After any change of user, which would untie it.
 pub(crate) fn die_with(parent: u32) -> Result<(), String> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| said("prctl", e))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|e| said("prctl", e))?;
     let is = getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
-    if is == parent { Ok(()) } else { Err("the process that started this one is gone".to_owned()) }
+    if is == parent {
+        Ok(())
+    } else {
+        Err("the process that started this one is gone".to_owned())
+    }
 }
 
 /// No core dump, no other process of the user looks in.
@@ -45,7 +56,10 @@ pub(crate) fn be_private() -> Result<(), String> {
 pub(crate) fn limit(resource: Resource, value: u64) -> Result<(), String> {
     let most = rustix::process::getrlimit(resource).maximum;
     let value = most.map_or(value, |most| value.min(most));
-    let new = Rlimit { current: Some(value), maximum: Some(value) };
+    let new = Rlimit {
+        current: Some(value),
+        maximum: Some(value),
+    };
     setrlimit(resource, new).map_err(|e| said("setrlimit", e))
 }
 
@@ -54,7 +68,13 @@ pub(crate) fn grow_stack() {
     const STACK: u64 = 64 << 20;
     let is = rustix::process::getrlimit(Resource::Stack);
     let value = is.maximum.map_or(STACK, |most| STACK.min(most));
-    let _ = setrlimit(Resource::Stack, Rlimit { current: Some(value), maximum: Some(value) });
+    let _ = setrlimit(
+        Resource::Stack,
+        Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        },
+    );
 }
 
 /// Address space this process holds now, in bytes.

@@ -21,7 +21,10 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let mut rest = arguments;
-        let mut all = Self { role: word(&mut rest)?, ..Self::default() };
+        let mut all = Self {
+            role: word(&mut rest)?,
+            ..Self::default()
+        };
         while let Some(next) = rest.next() {
             match next.to_str() {
                 Some("--parent") => all.parent = Some(number(&mut rest)?),
@@ -47,10 +50,12 @@ impl Options {
 
 fn word(rest: &mut impl Iterator<Item = OsString>) -> Result<String, String> {
     let word = rest.next().ok_or("an argument is missing")?;
-    word.into_string().map_err(|word| format!("{} is not text", word.display()))
+    word.into_string()
+        .map_err(|word| format!("{} is not text", word.display()))
 }
 
 fn number<N: std::str::FromStr>(rest: &mut impl Iterator<Item = OsString>) -> Result<N, String> {
     let word = word(rest)?;
-    word.parse().map_err(|_not_one| format!("{word:?} is not a number"))
+    word.parse()
+        .map_err(|_not_one| format!("{word:?} is not a number"))
 }

@@ -15,7 +15,11 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(cap: u64) -> Self {
-        Self { held: Vec::with_capacity(HELD), room: usize::try_from(cap).unwrap_or(usize::MAX), exceeded: false }
+        Self {
+            held: Vec::with_capacity(HELD),
+            room: usize::try_from(cap).unwrap_or(usize::MAX),
+            exceeded: false,
+        }
     }
 
     fn push(&mut self, text: &[u8]) -> Result<(), MontyException> {

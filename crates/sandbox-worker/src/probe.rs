@@ -11,7 +11,10 @@ pub(crate) fn attempt(what: Probe) -> bool {
         Probe::OpenFile => std::fs::File::open("/etc/ld.so.cache").is_ok(),
         Probe::Socket => std::net::UdpSocket::bind("127.0.0.1:0").is_ok(),
         // When it is possible, the other program ends without an answer.
-        Probe::Exec => std::process::Command::new("/bin/true").exec().raw_os_error().is_none(),
+        Probe::Exec => std::process::Command::new("/bin/true")
+            .exec()
+            .raw_os_error()
+            .is_none(),
         Probe::Thread => std::thread::Builder::new().spawn(|| ()).is_ok(),
         Probe::Fork => fork(),
         Probe::Ptrace => sys::possible(libc::SYS_ptrace, [libc::PTRACE_TRACEME.into(), 0, 0, 0]),

@@ -5,8 +5,8 @@ mod calls;
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch,
 };
 
 /// What happens to every other call.
@@ -34,7 +34,10 @@ pub(crate) fn interpreter() -> Result<Rules, String> {
     let mut rules = always(calls::INTERPRETER);
     let descriptor = |number: u64| one(0, Width::Dword, Is::Eq, number);
     rules.insert(libc::SYS_read, vec![descriptor(0)?]);
-    rules.insert(libc::SYS_write, vec![descriptor(0)?, descriptor(1)?, descriptor(2)?]);
+    rules.insert(
+        libc::SYS_write,
+        vec![descriptor(0)?, descriptor(1)?, descriptor(2)?],
+    );
     let no_code = one(2, Width::Qword, Is::MaskedEq(libc::PROT_EXEC as u64), 0)?;
     rules.insert(libc::SYS_mmap, vec![no_code.clone()]);
     rules.insert(libc::SYS_mprotect, vec![no_code]);
@@ -50,7 +53,8 @@ pub(crate) fn program(name: &str) -> Result<Rules, String> {
     let mut rules = always(calls::COMMON);
     rules.extend(always(calls::COMMON_OLD));
     // Pushing characters into a terminal, in both ways.
-    let terminal = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| (1, Width::Dword, Is::Ne, request));
+    let terminal =
+        [libc::TIOCSTI, libc::TIOCLINUX].map(|request| (1, Width::Dword, Is::Ne, request));
     rules.insert(libc::SYS_ioctl, vec![all(terminal)?]);
     let unix = one(0, Width::Dword, Is::Eq, libc::AF_UNIX as u64)?;
     rules.insert(libc::SYS_socketpair, vec![unix.clone()]);
@@ -63,14 +67,20 @@ pub(crate) fn program(name: &str) -> Result<Rules, String> {
         "program" | "network" => {
             rules.extend(always(calls::PROCESSES));
             rules.extend(always(calls::PROCESSES_OLD));
-            rules.insert(libc::SYS_clone, vec![one(0, Width::Qword, Is::MaskedEq(NAMESPACES), 0)?]);
+            rules.insert(
+                libc::SYS_clone,
+                vec![one(0, Width::Qword, Is::MaskedEq(NAMESPACES), 0)?],
+            );
             let mut sockets = vec![unix];
             if name == "network" {
                 sockets.push(one(0, Width::Dword, Is::Eq, libc::AF_INET as u64)?);
                 sockets.push(one(0, Width::Dword, Is::Eq, libc::AF_INET6 as u64)?);
                 // Resolvers ask the kernel for its addresses: the routing protocol, and no other.
                 let netlink = (0, Width::Dword, Is::Eq, libc::AF_NETLINK as u64);
-                sockets.push(all([netlink, (2, Width::Dword, Is::Eq, libc::NETLINK_ROUTE as u64)])?);
+                sockets.push(all([
+                    netlink,
+                    (2, Width::Dword, Is::Eq, libc::NETLINK_ROUTE as u64),
+                ])?);
             }
             rules.insert(libc::SYS_socket, sockets);
         }
@@ -86,9 +96,11 @@ pub(crate) fn apply(rules: Rules, otherwise: Else) -> Result<(), String> {
         Else::NotThere => SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
     };
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|e| e.to_string())?;
-    let filter = SeccompFilter::new(rules, otherwise, SeccompAction::Allow, arch).map_err(|e| e.to_string())?;
+    let filter = SeccompFilter::new(rules, otherwise, SeccompAction::Allow, arch)
+        .map_err(|e| e.to_string())?;
     let program = BpfProgram::try_from(filter).map_err(|e| e.to_string())?;
-    seccompiler::apply_filter(&program).map_err(|e| format!("the system call filter is refused: {e}"))
+    seccompiler::apply_filter(&program)
+        .map_err(|e| format!("the system call filter is refused: {e}"))
 }
 
 fn always(calls: &[i64]) -> Rules {
@@ -104,5 +116,7 @@ fn all<const N: usize>(conditions: [(u8, Width, Is, u64); N]) -> Result<SeccompR
         .into_iter()
         .map(|(argument, width, is, value)| SeccompCondition::new(argument, width, is, value))
         .collect::<Result<Vec<_>, _>>();
-    conditions.and_then(SeccompRule::new).map_err(|e| e.to_string())
+    conditions
+        .and_then(SeccompRule::new)
+        .map_err(|e| e.to_string())
 }

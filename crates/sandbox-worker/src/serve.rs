@@ -46,7 +46,11 @@ pub(crate) fn serve(options: &Options, guards: &impl Guards) -> Result<(), Strin
     let own = lock(options, guards)?;
     let hello = Hello {
         backend: "monty".to_owned(),
-        environment: if guards.on(Guard::EmptyEnvironment) { environment } else { 0 },
+        environment: if guards.on(Guard::EmptyEnvironment) {
+            environment
+        } else {
+            0
+        },
         descriptors: own.descriptors,
         seccomp: true,
         landlock: own.landlock,
@@ -61,7 +65,10 @@ pub(crate) fn serve(options: &Options, guards: &impl Guards) -> Result<(), Strin
     let reply = match order {
         Order::Run(request) => {
             // The second wall: the allocator counts what is alive, the kernel what is mapped.
-            limit(Resource::As, own.address_space + 2 * request.limits.memory + (128 << 20))?;
+            limit(
+                Resource::As,
+                own.address_space + 2 * request.limits.memory + (128 << 20),
+            )?;
             interpreter::run(request, guards)
         }
         Order::Probe { what } => Reply {
@@ -93,7 +100,10 @@ fn lock(options: &Options, guards: &impl Guards) -> Result<Own, String> {
         (Resource::Fsize, 0),
         (Resource::Memlock, 0),
         (Resource::Msgqueue, 0),
-        (Resource::Cpu, nexus_sandbox::Limits::CEILING.time_ms / 1000 + 60),
+        (
+            Resource::Cpu,
+            nexus_sandbox::Limits::CEILING.time_ms / 1000 + 60,
+        ),
     ] {
         limit(resource, value)?;
     }
@@ -104,5 +114,9 @@ fn lock(options: &Options, guards: &impl Guards) -> Result<Own, String> {
     if guards.on(Guard::Seccomp) {
         seccomp::apply(seccomp::interpreter()?, seccomp::Else::Death)?;
     }
-    Ok(Own { address_space, descriptors, landlock })
+    Ok(Own {
+        address_space,
+        descriptors,
+        landlock,
+    })
 }

@@ -1,5 +1,8 @@
 //! The few system calls that no safe library offers.
-#![expect(unsafe_code, reason = "raw system calls; each is alone in its function and says why it is sound")]
+#![expect(
+    unsafe_code,
+    reason = "raw system calls; each is alone in its function and says why it is sound"
+)]
 
 use std::io;
 
@@ -7,13 +10,19 @@ use std::io;
 pub(crate) fn close_inherited() -> io::Result<()> {
     // SAFETY: run first in a program of one thread that has opened nothing and keeps no descriptor yet.
     let result = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// How many of the descriptors 3 to 1023 are open.
 pub(crate) fn inherited() -> u32 {
     // SAFETY: asking for flags changes nothing, and an unused number is an answer, not an error here.
-    (3..1024).map(|fd| u32::from(unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0)).sum()
+    (3..1024)
+        .map(|fd| u32::from(unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0))
+        .sum()
 }
 
 /// Makes a system call with integers alone, to see whether it is possible. True when it was.

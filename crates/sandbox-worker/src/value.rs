@@ -35,7 +35,9 @@ impl Encoder {
             MontyObject::Bool(b) => (*b).into(),
             MontyObject::Int(n) => (*n).into(),
             // About 3.32 bits a digit; converting costs the square of the digits, so first the size.
-            MontyObject::BigInt(n) if n.bits() > DIGITS * 10 / 3 => json!({ "$type": "int", "$bits": n.bits() }),
+            MontyObject::BigInt(n) if n.bits() > DIGITS * 10 / 3 => {
+                json!({ "$type": "int", "$bits": n.bits() })
+            }
             MontyObject::BigInt(n) => self.described("int", n.to_string())?,
             MontyObject::Float(f) if f.is_finite() => (*f).into(),
             MontyObject::Float(f) => self.described("float", f.to_string().to_lowercase())?,
@@ -69,12 +71,20 @@ impl Encoder {
     }
 
     fn items(&mut self, items: &[MontyObject], depth: u32) -> Option<Value> {
-        items.iter().map(|item| self.encode(item, depth + 1)).collect::<Option<Vec<_>>>().map(Value::Array)
+        items
+            .iter()
+            .map(|item| self.encode(item, depth + 1))
+            .collect::<Option<Vec<_>>>()
+            .map(Value::Array)
     }
 
     fn dict(&mut self, value: &MontyObject, depth: u32) -> Option<Value> {
-        let MontyObject::Dict(pairs) = value else { return Some(Value::Null) };
-        let plain = pairs.iter().all(|(k, _)| matches!(k, MontyObject::String(s) if !s.starts_with('$')));
+        let MontyObject::Dict(pairs) = value else {
+            return Some(Value::Null);
+        };
+        let plain = pairs
+            .iter()
+            .all(|(k, _)| matches!(k, MontyObject::String(s) if !s.starts_with('$')));
         if plain {
             let mut object = Map::new();
             for (key, value) in pairs {
@@ -87,7 +97,10 @@ impl Encoder {
         }
         let mut items = Vec::new();
         for (key, value) in pairs {
-            items.push(json!([self.encode(key, depth + 1)?, self.encode(value, depth + 1)?]));
+            items.push(json!([
+                self.encode(key, depth + 1)?,
+                self.encode(value, depth + 1)?
+            ]));
         }
         Some(json!({ "$type": "dict", "$items": items }))
     }

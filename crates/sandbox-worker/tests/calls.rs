@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use nexus_sandbox::{Backend, ErrorKind, File, Job, Limits, PythonFull, Sandbox, SandboxError, Settings};
+use nexus_sandbox::{
+    Backend, ErrorKind, File, Job, Limits, PythonFull, Sandbox, SandboxError, Settings,
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
@@ -12,7 +14,10 @@ async fn start(backend: Backend) -> (TempDir, Sandbox) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     // Where the user that CPython runs as can reach it.
-    let (built, worker) = (PathBuf::from(env!("CARGO_BIN_EXE_nexus-sandbox")), folder.path().join("nexus-sandbox"));
+    let (built, worker) = (
+        PathBuf::from(env!("CARGO_BIN_EXE_nexus-sandbox")),
+        folder.path().join("nexus-sandbox"),
+    );
     if std::fs::hard_link(&built, &worker).is_err() {
         std::fs::copy(&built, &worker).unwrap();
     }
@@ -30,7 +35,9 @@ fn children() -> usize {
     let task = format!("/proc/{0}/task", std::process::id());
     let tasks = std::fs::read_dir(task).unwrap().flatten();
     let lists = tasks.filter_map(|t| std::fs::read_to_string(t.path().join("children")).ok());
-    lists.map(|list| list.split_whitespace().filter(|id| runs(id)).count()).sum()
+    lists
+        .map(|list| list.split_whitespace().filter(|id| runs(id)).count())
+        .sum()
 }
 
 fn runs(id: &str) -> bool {
@@ -60,13 +67,19 @@ print('read', len(text))
 async fn files_go_in_and_come_out() {
     for backend in both() {
         let (_folder, sandbox) = start(backend).await;
-        let done = sandbox.run(Job::new(COPY).file("in.txt", "hällo")).await.unwrap();
+        let done = sandbox
+            .run(Job::new(COPY).file("in.txt", "hällo"))
+            .await
+            .unwrap();
         assert_eq!(done.result, Ok(json!(["hällo", true, false])));
         assert_eq!(done.stdout.text, "read 5\n");
         let mut files = done.files;
         files.sort_by(|a, b| a.name.cmp(&b.name));
         let expected = [("log", "one two"), ("out.txt", "HÄLLO")];
-        let expected = expected.map(|(name, text)| File { name: name.into(), data: text.into() });
+        let expected = expected.map(|(name, text)| File {
+            name: name.into(),
+            data: text.into(),
+        });
         assert_eq!(files, expected, "{}", sandbox.health().report.backend);
         assert!(!done.files_left_out);
     }
@@ -76,19 +89,43 @@ async fn files_go_in_and_come_out() {
 async fn failures_are_told_with_what_was_printed() {
     for backend in both() {
         let (_folder, sandbox) = start(backend).await;
-        let done = sandbox.run(Job::new("print('before')\ndef f():\n    return 1 / 0\nf()")).await.unwrap();
+        let done = sandbox
+            .run(Job::new("print('before')\ndef f():\n    return 1 / 0\nf()"))
+            .await
+            .unwrap();
         let failure = done.result.unwrap_err();
         assert_eq!(failure.kind, ErrorKind::Exception);
-        assert!(failure.message.starts_with("ZeroDivisionError"), "{failure:?}");
-        assert!(failure.traceback.contains("in f") && failure.traceback.contains("line 3"), "{failure:?}");
+        assert!(
+            failure.message.starts_with("ZeroDivisionError"),
+            "{failure:?}"
+        );
+        assert!(
+            failure.traceback.contains("in f") && failure.traceback.contains("line 3"),
+            "{failure:?}"
+        );
         assert_eq!(done.stdout.text, "before\n");
         let done = sandbox.run(Job::new("x = = 1")).await.unwrap();
         assert_eq!(done.kind(), Some(ErrorKind::Syntax));
-        let limits = Limits { time_ms: 300, ..Limits::default() };
-        let done = sandbox.run(Job::new("print('kept')\nwhile True: pass").limits(limits)).await.unwrap();
-        assert_eq!((done.kind(), done.stdout.text.as_str()), (Some(ErrorKind::TimeLimit), "kept\n"));
-        let limits = Limits { value: 256, ..Limits::default() };
-        let done = sandbox.run(Job::new("'x' * 1000").limits(limits)).await.unwrap();
+        let limits = Limits {
+            time_ms: 300,
+            ..Limits::default()
+        };
+        let done = sandbox
+            .run(Job::new("print('kept')\nwhile True: pass").limits(limits))
+            .await
+            .unwrap();
+        assert_eq!(
+            (done.kind(), done.stdout.text.as_str()),
+            (Some(ErrorKind::TimeLimit), "kept\n")
+        );
+        let limits = Limits {
+            value: 256,
+            ..Limits::default()
+        };
+        let done = sandbox
+            .run(Job::new("'x' * 1000").limits(limits))
+            .await
+            .unwrap();
         assert_eq!(done.kind(), Some(ErrorKind::OutputLimit));
     }
 }
@@ -105,11 +142,20 @@ async fn a_job_beyond_the_limits_is_refused_before_it_runs() {
         Job::new("1").file("a", "1").file("a", "2"),
         Job::new("1").file("a", vec![0; 9 << 20]),
         Job::new(" ".repeat(2 << 20)),
-        limits(Limits { time_ms: 0, ..Limits::default() }),
-        limits(Limits { memory: 2 << 30, ..Limits::default() }),
+        limits(Limits {
+            time_ms: 0,
+            ..Limits::default()
+        }),
+        limits(Limits {
+            memory: 2 << 30,
+            ..Limits::default()
+        }),
     ] {
         let refused = sandbox.run(job).await;
-        assert!(matches!(refused, Err(SandboxError::Refused(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(SandboxError::Refused(_))),
+            "{refused:?}"
+        );
     }
 }
 
@@ -117,9 +163,18 @@ async fn a_job_beyond_the_limits_is_refused_before_it_runs() {
 async fn time_is_what_the_job_says_it_is() {
     let (_folder, sandbox) = start(Backend::Monty).await;
     let code = "from datetime import datetime\nstr(datetime.now())";
-    let job = Job { now_ms: Some(86_400_000 + 500), ..Job::new(code) };
-    assert_eq!(sandbox.run(job).await.unwrap().result, Ok(json!("1970-01-02 00:00:00.500000")));
-    assert_eq!(sandbox.run(Job::new(code)).await.unwrap().kind(), Some(ErrorKind::Exception));
+    let job = Job {
+        now_ms: Some(86_400_000 + 500),
+        ..Job::new(code)
+    };
+    assert_eq!(
+        sandbox.run(job).await.unwrap().result,
+        Ok(json!("1970-01-02 00:00:00.500000"))
+    );
+    assert_eq!(
+        sandbox.run(Job::new(code)).await.unwrap().kind(),
+        Some(ErrorKind::Exception)
+    );
 }
 
 #[tokio::test]
@@ -134,7 +189,10 @@ async fn a_dropped_call_ends_its_process() {
         sandbox.shutdown();
         until("the end of the waiting processes", || children() == 0).await;
         assert!(!sandbox.health().ready);
-        assert!(matches!(sandbox.run(Job::new("1")).await, Err(SandboxError::Closed)));
+        assert!(matches!(
+            sandbox.run(Job::new("1")).await,
+            Err(SandboxError::Closed)
+        ));
     }
 }
 
@@ -156,8 +214,14 @@ async fn latency_is_measured() {
         }
         let (p50, p99) = (quantile(&mut alone, 50), quantile(&mut crowd, 99));
         let name = sandbox.health().report.backend;
-        println!("{name}: one at a time p50 {p50:.1?}, p99 {:.1?}", quantile(&mut alone, 99));
-        println!("{name}: eight at once p50 {:.1?}, p99 {p99:.1?}", quantile(&mut crowd, 50));
+        println!(
+            "{name}: one at a time p50 {p50:.1?}, p99 {:.1?}",
+            quantile(&mut alone, 99)
+        );
+        println!(
+            "{name}: eight at once p50 {:.1?}, p99 {p99:.1?}",
+            quantile(&mut crowd, 50)
+        );
         // No goal, which a loaded machine would miss: a bound that only a mistake crosses.
         assert!(p50 < Duration::from_secs(1) && p99 < Duration::from_secs(8));
     }
@@ -165,7 +229,10 @@ async fn latency_is_measured() {
 
 async fn one_and_one(sandbox: &Sandbox) -> Duration {
     let began = Instant::now();
-    assert_eq!(sandbox.run(Job::new("1 + 1")).await.unwrap().result, Ok(json!(2)));
+    assert_eq!(
+        sandbox.run(Job::new("1 + 1")).await.unwrap().result,
+        Ok(json!(2))
+    );
     began.elapsed()
 }
 

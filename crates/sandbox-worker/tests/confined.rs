@@ -20,7 +20,10 @@ use tokio::{
 fn launcher() -> (TempDir, Launcher) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let (built, worker) = (PathBuf::from(env!("CARGO_BIN_EXE_nexus-sandbox")), folder.path().join("nexus-sandbox"));
+    let (built, worker) = (
+        PathBuf::from(env!("CARGO_BIN_EXE_nexus-sandbox")),
+        folder.path().join("nexus-sandbox"),
+    );
     if std::fs::hard_link(&built, &worker).is_err() {
         std::fs::copy(&built, &worker).unwrap();
     }
@@ -29,15 +32,28 @@ fn launcher() -> (TempDir, Launcher) {
 }
 
 fn python(code: &str) -> Confined {
-    Confined::new("/usr/bin/python3").system_files().args(["-I", "-c", code])
+    Confined::new("/usr/bin/python3")
+        .system_files()
+        .args(["-I", "-c", code])
 }
 
 async fn output(launcher: &Launcher, what: &Confined) -> String {
     let mut process = launcher.confine(what, Streams::piped()).await.unwrap();
     let (mut out, mut err) = (String::new(), String::new());
-    let (mut stdout, mut stderr) = (process.take_stdout().unwrap(), process.take_stderr().unwrap());
-    let reading = async { tokio::try_join!(stdout.read_to_string(&mut out), stderr.read_to_string(&mut err)) };
-    timeout(Duration::from_secs(30), reading).await.unwrap().unwrap();
+    let (mut stdout, mut stderr) = (
+        process.take_stdout().unwrap(),
+        process.take_stderr().unwrap(),
+    );
+    let reading = async {
+        tokio::try_join!(
+            stdout.read_to_string(&mut out),
+            stderr.read_to_string(&mut err)
+        )
+    };
+    timeout(Duration::from_secs(30), reading)
+        .await
+        .unwrap()
+        .unwrap();
     process.wait().await.unwrap();
     out + &err
 }
@@ -45,9 +61,13 @@ async fn output(launcher: &Launcher, what: &Confined) -> String {
 #[tokio::test]
 async fn it_sees_its_variables_and_no_other() {
     let (_folder, launcher) = launcher();
-    let code = "import os; print({k: v for k, v in os.environ.items() if k not in ('PWD', 'LC_CTYPE')})";
+    let code =
+        "import os; print({k: v for k, v in os.environ.items() if k not in ('PWD', 'LC_CTYPE')})";
     let server = python(code).variable("API_KEY", "secret");
-    assert_eq!(output(&launcher, &server).await.trim(), "{'API_KEY': 'secret'}");
+    assert_eq!(
+        output(&launcher, &server).await.trim(),
+        "{'API_KEY': 'secret'}"
+    );
 }
 
 #[tokio::test]
@@ -74,9 +94,20 @@ async fn the_network_is_there_only_where_it_is_wanted() {
         listener.local_addr().unwrap().port()
     );
     assert_eq!(output(&launcher, &python(&code)).await.trim(), "refused");
-    assert_eq!(output(&launcher, &python(&code).with_network()).await.trim(), "reached");
-    let vsock = "import socket\ntry: socket.socket(40); print('made')\nexcept OSError: print('refused')";
-    assert_eq!(output(&launcher, &python(vsock).with_network()).await.trim(), "refused");
+    assert_eq!(
+        output(&launcher, &python(&code).with_network())
+            .await
+            .trim(),
+        "reached"
+    );
+    let vsock =
+        "import socket\ntry: socket.socket(40); print('made')\nexcept OSError: print('refused')";
+    assert_eq!(
+        output(&launcher, &python(vsock).with_network())
+            .await
+            .trim(),
+        "refused"
+    );
 }
 
 #[tokio::test]
@@ -92,9 +123,15 @@ def fails(f):
     except OSError as e: return True
 print(fails(lambda: open('/given', 'w')), fails(lambda: open('/x', 'w')), fails(lambda: open('/tmp/x', 'wb').write(bytes(1 << 20))))
 print(fails(lambda: [open(f'/tmp/{i}', 'w') for i in range(200)]), os.listdir('/proc') if os.path.exists('/proc') else None)";
-    let server = python(code).read_only_at(&given, "/given").memory("/tmp", 64 << 10);
+    let server = python(code)
+        .read_only_at(&given, "/given")
+        .memory("/tmp", 64 << 10);
     let seen = output(&launcher, &server).await;
-    assert_eq!(seen.lines().collect::<Vec<_>>(), ["text False False", "True True True", "True None"], "{seen}");
+    assert_eq!(
+        seen.lines().collect::<Vec<_>>(),
+        ["text False False", "True True True", "True None"],
+        "{seen}"
+    );
 }
 
 #[tokio::test]
@@ -110,37 +147,72 @@ try:
         made += 1
 except OSError: pass
 print(made)";
-    let ceiling = Ceiling { tasks: 20, ..Ceiling::default() };
+    let ceiling = Ceiling {
+        tasks: 20,
+        ..Ceiling::default()
+    };
     let server = python(code).ceiling(ceiling);
     let mut process = launcher.confine(&server, Streams::piped()).await.unwrap();
     let mut out = process.take_stdout().unwrap();
     let mut line = [0; 8];
-    let got = timeout(Duration::from_secs(30), out.read(&mut line)).await.unwrap().unwrap();
-    let made: u32 = String::from_utf8_lossy(&line[..got]).trim().parse().unwrap();
+    let got = timeout(Duration::from_secs(30), out.read(&mut line))
+        .await
+        .unwrap()
+        .unwrap();
+    let made: u32 = String::from_utf8_lossy(&line[..got])
+        .trim()
+        .parse()
+        .unwrap();
     assert!((5..20).contains(&made), "{made} processes");
     process.kill();
     process.wait().await.unwrap();
     // Its children held the pipe: it closes when the last of them is gone.
-    assert_eq!(timeout(Duration::from_secs(10), out.read(&mut line)).await.unwrap().unwrap(), 0);
+    assert_eq!(
+        timeout(Duration::from_secs(10), out.read(&mut line))
+            .await
+            .unwrap()
+            .unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
 async fn a_conversation_over_its_streams_ends_with_it() {
     let (_folder, launcher) = launcher();
-    let server = python("import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)");
+    let server =
+        python("import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)");
     let mut process = launcher.confine(&server, Streams::piped()).await.unwrap();
-    let (mut to, mut from) = (process.take_stdin().unwrap(), process.take_stdout().unwrap());
+    let (mut to, mut from) = (
+        process.take_stdin().unwrap(),
+        process.take_stdout().unwrap(),
+    );
     to.write_all(b"hello\n").await.unwrap();
     let mut line = [0; 6];
-    timeout(Duration::from_secs(30), from.read_exact(&mut line)).await.unwrap().unwrap();
+    timeout(Duration::from_secs(30), from.read_exact(&mut line))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(&line, b"HELLO\n");
     drop(process);
-    assert_eq!(timeout(Duration::from_secs(10), from.read(&mut line)).await.unwrap().unwrap(), 0);
+    assert_eq!(
+        timeout(Duration::from_secs(10), from.read(&mut line))
+            .await
+            .unwrap()
+            .unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
 async fn a_missing_bubblewrap_is_said() {
     let (_folder, launcher) = launcher();
-    let said = output(&launcher, &python("1").bubblewrap(Path::new("/nonexistent/bwrap"))).await;
-    assert!(said.contains("/nonexistent/bwrap") && said.contains("install bubblewrap"), "{said}");
+    let said = output(
+        &launcher,
+        &python("1").bubblewrap(Path::new("/nonexistent/bwrap")),
+    )
+    .await;
+    assert!(
+        said.contains("/nonexistent/bwrap") && said.contains("install bubblewrap"),
+        "{said}"
+    );
 }

@@ -39,7 +39,14 @@ pub struct PythonFull {
 impl Default for PythonFull {
     /// The system's bubblewrap and Python, with the libraries of Debian, Fedora and their kin.
     fn default() -> Self {
-        let libraries = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo"];
+        let libraries = [
+            "/usr/lib",
+            "/usr/lib64",
+            "/lib",
+            "/lib64",
+            "/etc/ld.so.cache",
+            "/usr/share/zoneinfo",
+        ];
         Self {
             bubblewrap: "/usr/bin/bwrap".into(),
             python: "/usr/bin/python3".into(),
@@ -61,7 +68,11 @@ impl Backend {
     }
 
     /// Starts one process that locks itself down and waits for its order.
-    pub(crate) async fn start(&self, launcher: &Launcher, streams: Streams) -> Result<Process, SandboxError> {
+    pub(crate) async fn start(
+        &self,
+        launcher: &Launcher,
+        streams: Streams,
+    ) -> Result<Process, SandboxError> {
         match self {
             Self::Monty => {
                 let parent = std::process::id().to_string();
@@ -82,7 +93,10 @@ impl Backend {
 impl PythonFull {
     fn confined(&self) -> Confined {
         // The file behind the name: distributions make the name a link.
-        let python = self.python.canonicalize().unwrap_or_else(|_| self.python.clone());
+        let python = self
+            .python
+            .canonicalize()
+            .unwrap_or_else(|_| self.python.clone());
         let ceiling = Ceiling {
             tasks: self.threads.saturating_add(4),
             // The harness sets the address space by the call's own limit.
@@ -99,6 +113,9 @@ impl PythonFull {
             .folder(FOLDER)
             .ceiling(ceiling)
             .calls(Calls::Code);
-        self.read_only.iter().map(PathBuf::as_path).fold(confined, |all, path: &Path| all.as_here(path))
+        self.read_only
+            .iter()
+            .map(PathBuf::as_path)
+            .fold(confined, |all, path: &Path| all.as_here(path))
     }
 }

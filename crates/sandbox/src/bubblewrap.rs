@@ -66,7 +66,12 @@ pub struct Ceiling {
 
 impl Default for Ceiling {
     fn default() -> Self {
-        Self { tasks: 64, memory: 1 << 30, descriptors: 256, file: 256 << 20 }
+        Self {
+            tasks: 64,
+            memory: 1 << 30,
+            descriptors: 256,
+            file: 256 << 20,
+        }
     }
 }
 
@@ -93,7 +98,9 @@ impl Confined {
             program: program.into(),
             arguments: Vec::new(),
             variables: Vec::new(),
-            mounts: ["/dev/null", "/dev/zero", "/dev/urandom"].map(Mount::Device).into(),
+            mounts: ["/dev/null", "/dev/zero", "/dev/urandom"]
+                .map(Mount::Device)
+                .into(),
             folder: "/".into(),
             calls: Calls::Program,
             ceiling: Ceiling::default(),
@@ -230,12 +237,24 @@ impl Confined {
         all.extend(words(["--"]));
         all.push(self.bubblewrap.clone().into());
         // `--unshare-all` alone would go on without a user namespace where there is none.
-        all.extend(words(["--unshare-user", "--unshare-all", "--die-with-parent", "--new-session"]));
+        all.extend(words([
+            "--unshare-user",
+            "--unshare-all",
+            "--die-with-parent",
+            "--new-session",
+        ]));
         if self.calls == Calls::Network {
             all.extend(words(["--share-net"]));
         }
         // For one remount, which bounds the inodes of memory folders; then `inner` gives it up.
-        all.extend(words(["--hostname", "sandbox", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]));
+        all.extend(words([
+            "--hostname",
+            "sandbox",
+            "--cap-drop",
+            "ALL",
+            "--cap-add",
+            "CAP_SYS_ADMIN",
+        ]));
         for mount in &self.mounts {
             all.extend(mount.arguments());
         }
@@ -256,7 +275,12 @@ impl Confined {
             Calls::Program => "program",
             Calls::Network => "network",
         };
-        let Ceiling { tasks, memory, descriptors, file } = self.ceiling;
+        let Ceiling {
+            tasks,
+            memory,
+            descriptors,
+            file,
+        } = self.ceiling;
         let mut all = words(["--calls", calls]);
         for (name, value) in [
             ("--tasks", u64::from(tasks)),
@@ -281,7 +305,12 @@ impl Mount {
             Self::ReadOnly(from, at) => vec!["--ro-bind".into(), from.into(), at.into()],
             Self::Writable(from, at) => vec!["--bind".into(), from.into(), at.into()],
             Self::Memory(at, bytes) => {
-                vec!["--size".into(), bytes.to_string().into(), "--tmpfs".into(), at.into()]
+                vec![
+                    "--size".into(),
+                    bytes.to_string().into(),
+                    "--tmpfs".into(),
+                    at.into(),
+                ]
             }
             Self::Link(target, at) => vec!["--symlink".into(), target.into(), at.into()],
             Self::Device(path) => words(["--dev-bind", path, path]),
@@ -308,7 +337,11 @@ impl Streams {
     /// All three to the starter.
     #[must_use]
     pub fn piped() -> Self {
-        Self { stdin: Stdio::piped(), stdout: Stdio::piped(), stderr: Stdio::piped() }
+        Self {
+            stdin: Stdio::piped(),
+            stdout: Stdio::piped(),
+            stderr: Stdio::piped(),
+        }
     }
 }
 
@@ -317,7 +350,11 @@ impl Launcher {
     ///
     /// # Errors
     /// [`SandboxError::Start`] when the confining program cannot be started.
-    pub async fn confine(&self, what: &Confined, streams: Streams) -> Result<Process, SandboxError> {
+    pub async fn confine(
+        &self,
+        what: &Confined,
+        streams: Streams,
+    ) -> Result<Process, SandboxError> {
         self.start(Start {
             arguments: what.arguments(self.program(), std::process::id()),
             variables: what.variables.clone(),
@@ -342,7 +379,10 @@ mod tests {
     fn no_network_and_no_variable_in_arguments_unless_wanted() {
         let plain = Confined::new("/bin/true").variable("KEY", "secret");
         let text = shown(&plain);
-        assert!(text.contains("--unshare-all") && !text.contains("--share-net"), "{text}");
+        assert!(
+            text.contains("--unshare-all") && !text.contains("--share-net"),
+            "{text}"
+        );
         assert!(!text.contains("secret") && !text.contains("KEY"), "{text}");
         assert!(shown(&plain.with_network()).contains("--share-net"));
     }

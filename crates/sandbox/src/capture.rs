@@ -19,7 +19,12 @@ pub(crate) struct Capture<R> {
 
 impl<R: AsyncRead + Unpin> Capture<R> {
     pub(crate) const fn new(pipe: Option<R>, cap: usize) -> Self {
-        Self { pipe, bytes: Vec::new(), cap, exceeded: false }
+        Self {
+            pipe,
+            bytes: Vec::new(),
+            cap,
+            exceeded: false,
+        }
     }
 
     /// Reads until the end, or until more than the cap came. May be dropped and called again at any time.
@@ -61,6 +66,9 @@ impl<R: AsyncRead + Unpin> Capture<R> {
     pub(crate) fn into_stream(self) -> Stream {
         // Escapes are longer than what they stand for: the text is capped again.
         let (text, cut) = harmless_within(&self.bytes, self.cap);
-        Stream { text, truncated: cut || self.exceeded }
+        Stream {
+            text,
+            truncated: cut || self.exceeded,
+        }
     }
 }

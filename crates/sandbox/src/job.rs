@@ -25,7 +25,10 @@ impl Job {
     /// A job of code alone.
     #[must_use]
     pub fn new(code: impl Into<String>) -> Self {
-        Self { code: code.into(), ..Self::default() }
+        Self {
+            code: code.into(),
+            ..Self::default()
+        }
     }
 
     /// With these limits.
@@ -38,7 +41,10 @@ impl Job {
     /// With one more file.
     #[must_use]
     pub fn file(mut self, name: impl Into<String>, data: impl Into<Vec<u8>>) -> Self {
-        self.files.push(File { name: name.into(), data: data.into() });
+        self.files.push(File {
+            name: name.into(),
+            data: data.into(),
+        });
         self
     }
 
@@ -46,10 +52,17 @@ impl Job {
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), String> {
         limits.check()?;
         if self.code.len() > MAX_CODE {
-            return Err(format!("the code has {} bytes; at most {MAX_CODE} are run", self.code.len()));
+            return Err(format!(
+                "the code has {} bytes; at most {MAX_CODE} are run",
+                self.code.len()
+            ));
         }
         if self.files.len() > limits.files as usize {
-            return Err(format!("{} files where {} are allowed", self.files.len(), limits.files));
+            return Err(format!(
+                "{} files where {} are allowed",
+                self.files.len(),
+                limits.files
+            ));
         }
         let mut names = std::collections::HashSet::new();
         for file in &self.files {
@@ -60,7 +73,10 @@ impl Job {
         }
         let bytes: u64 = self.files.iter().map(|f| f.data.len() as u64).sum();
         if bytes > limits.file_bytes {
-            return Err(format!("files of {bytes} bytes where {} are allowed", limits.file_bytes));
+            return Err(format!(
+                "files of {bytes} bytes where {} are allowed",
+                limits.file_bytes
+            ));
         }
         Ok(())
     }
@@ -123,7 +139,11 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), traceback: String::new() }
+        Self {
+            kind,
+            message: message.into(),
+            traceback: String::new(),
+        }
     }
 }
 

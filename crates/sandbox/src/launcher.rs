@@ -35,7 +35,10 @@ impl Launcher {
     /// # Errors
     /// [`SandboxError::Start`] when the program is not there or no thread can be started.
     pub fn new(program: &Path) -> Result<Self, SandboxError> {
-        let failed = |source| SandboxError::Start { program: program.to_owned(), source };
+        let failed = |source| SandboxError::Start {
+            program: program.to_owned(),
+            source,
+        };
         let whole = program.canonicalize().map_err(failed)?;
         let runtime = Handle::try_current().map_err(|e| failed(std::io::Error::other(e)))?;
         let (orders, queue) = mpsc::channel::<Order>();
@@ -49,7 +52,10 @@ impl Launcher {
                 }
             })
             .map_err(failed)?;
-        Ok(Self { program: whole.into(), orders })
+        Ok(Self {
+            program: whole.into(),
+            orders,
+        })
     }
 
     /// The program that confines.
@@ -61,15 +67,33 @@ impl Launcher {
     /// Starts the confining program with these arguments, variables and streams, in a process group of its
     /// own. It inherits no variable.
     pub(crate) async fn start(&self, start: Start) -> Result<Process, SandboxError> {
-        let failed = |source| SandboxError::Start { program: PathBuf::from(&*self.program), source };
+        let failed = |source| SandboxError::Start {
+            program: PathBuf::from(&*self.program),
+            source,
+        };
         let mut command = Command::new(&*self.program);
-        command.args(&start.arguments).env_clear().envs(start.variables).current_dir("/");
-        command.stdin(start.stdin).stdout(start.stdout).stderr(start.stderr);
+        command
+            .args(&start.arguments)
+            .env_clear()
+            .envs(start.variables)
+            .current_dir("/");
+        command
+            .stdin(start.stdin)
+            .stdout(start.stdout)
+            .stderr(start.stderr);
         command.process_group(0).kill_on_drop(true);
         let (done, child) = oneshot::channel();
-        self.orders.send(Order { command, done }).map_err(|_gone| SandboxError::Closed)?;
-        let child = child.await.map_err(|_gone| SandboxError::Closed)?.map_err(failed)?;
-        Ok(Process { child, _launcher: self.clone() })
+        self.orders
+            .send(Order { command, done })
+            .map_err(|_gone| SandboxError::Closed)?;
+        let child = child
+            .await
+            .map_err(|_gone| SandboxError::Closed)?
+            .map_err(failed)?;
+        Ok(Process {
+            child,
+            _launcher: self.clone(),
+        })
     }
 }
 
@@ -116,7 +140,11 @@ impl Process {
     /// Ends it and everything it started, at once. In bubblewrap the namespace falls with its first process.
     pub fn kill(&self) {
         // Before the process is waited for, its number can belong to nobody else.
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(group) = group
             && let Err(error) = kill_process_group(group, Signal::KILL)
         {

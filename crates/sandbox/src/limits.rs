@@ -73,10 +73,17 @@ impl Limits {
             ("files", self.files.into(), 0, top.files.into()),
             ("file_bytes", self.file_bytes, 0, top.file_bytes),
             ("recursion", self.recursion.into(), 10, top.recursion.into()),
-            ("host_calls", self.host_calls.into(), 0, top.host_calls.into()),
+            (
+                "host_calls",
+                self.host_calls.into(),
+                0,
+                top.host_calls.into(),
+            ),
         ] {
             if value < low || value > high {
-                return Err(format!("the limit {name} is {value}; it must be {low} to {high}"));
+                return Err(format!(
+                    "the limit {name} is {value}; it must be {low} to {high}"
+                ));
             }
         }
         Ok(())

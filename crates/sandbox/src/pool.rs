@@ -22,8 +22,14 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) async fn start(backend: &Backend, launcher: &Launcher) -> Result<Self, SandboxError> {
-        let failed = |source| SandboxError::Start { program: launcher.program().to_owned(), source };
+    pub(crate) async fn start(
+        backend: &Backend,
+        launcher: &Launcher,
+    ) -> Result<Self, SandboxError> {
+        let failed = |source| SandboxError::Start {
+            program: launcher.program().to_owned(),
+            source,
+        };
         // One socket both ways as its descriptor 0: no further descriptor has to be inherited.
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
@@ -34,7 +40,12 @@ impl Worker {
         };
         let mut process = backend.start(launcher, streams).await?;
         let (stdout, stderr) = (process.take_stdout(), process.take_stderr());
-        Ok(Self { process, channel: UnixStream::from_std(ours).map_err(failed)?, stdout, stderr })
+        Ok(Self {
+            process,
+            channel: UnixStream::from_std(ours).map_err(failed)?,
+            stdout,
+            stderr,
+        })
     }
 }
 
@@ -55,12 +66,20 @@ impl Pool {
         let (to, waiting) = mpsc::channel(warm.saturating_sub(1).max(1));
         let mut refill = JoinSet::new();
         refill.spawn(keep_filled(backend, launcher, to));
-        Self { waiting: Mutex::new(waiting), _refill: refill }
+        Self {
+            waiting: Mutex::new(waiting),
+            _refill: refill,
+        }
     }
 
     /// The next process, in the order they were started. It may have ended while it waited.
     pub(crate) async fn take(&self) -> Started {
-        self.waiting.lock().await.recv().await.ok_or(SandboxError::Closed)?
+        self.waiting
+            .lock()
+            .await
+            .recv()
+            .await
+            .ok_or(SandboxError::Closed)?
     }
 }
 

@@ -190,7 +190,10 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     if name == "." || name == ".." {
         return Err("a file's name may not be `.` or `..`");
     }
-    if name.chars().any(|c| matches!(c, '/' | '\\') || !crate::text::is_plain(c)) {
+    if name
+        .chars()
+        .any(|c| matches!(c, '/' | '\\') || !crate::text::is_plain(c))
+    {
         return Err("a file's name may not hold a separator or an invisible character");
     }
     Ok(())

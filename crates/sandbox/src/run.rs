@@ -97,7 +97,10 @@ pub(crate) async fn call(mut worker: Worker, order: &Order, limits: &Limits) -> 
         stderr: stderr.into_stream(),
         files: Vec::new(),
         files_left_out: false,
-        times: Times { ran, ..Times::default() },
+        times: Times {
+            ran,
+            ..Times::default()
+        },
     };
     if let Some(reply) = reply {
         take_files(&mut done, reply, limits);
@@ -118,7 +121,8 @@ async fn talk(channel: &mut UnixStream, order: &Order, limits: &Limits) -> End {
 
 /// The largest answer that keeps to the limits: files are base64, and names and texts come on top.
 fn reply_cap(limits: &Limits) -> usize {
-    let files = limits.file_bytes.div_ceil(3) * 4 + u64::from(limits.files) * (MAX_NAME as u64 * 6 + 64);
+    let files =
+        limits.file_bytes.div_ceil(3) * 4 + u64::from(limits.files) * (MAX_NAME as u64 * 6 + 64);
     usize::try_from(limits.value + files + (256 << 10)).unwrap_or(usize::MAX)
 }
 
@@ -136,7 +140,10 @@ where
     let mut status = None;
     if matches!(end, End::Broken(_)) {
         // How it ended says why, if it ended by itself.
-        status = timeout(ENDING, worker.process.wait()).await.ok().and_then(Result::ok);
+        status = timeout(ENDING, worker.process.wait())
+            .await
+            .ok()
+            .and_then(Result::ok);
     }
     worker.process.kill();
     let gone = async {
@@ -155,15 +162,18 @@ fn judge(end: End, status: Option<ExitStatus>, limits: &Limits) -> Judged {
     let failed = |kind, message: String| (Err(Failure::new(kind, message)), None);
     match end {
         End::Reply(mut reply) => {
-            let outcome = std::mem::replace(&mut reply.outcome, Outcome::Value(serde_json::Value::Null));
+            let outcome =
+                std::mem::replace(&mut reply.outcome, Outcome::Value(serde_json::Value::Null));
             (judge_outcome(outcome, limits), Some(*reply))
         }
-        End::TooLate => {
-            failed(ErrorKind::TimeLimit, format!("it ran longer than {} ms and was ended", limits.time_ms))
-        }
-        End::TooMuchOutput => {
-            failed(ErrorKind::OutputLimit, format!("it printed more than {} bytes", limits.output))
-        }
+        End::TooLate => failed(
+            ErrorKind::TimeLimit,
+            format!("it ran longer than {} ms and was ended", limits.time_ms),
+        ),
+        End::TooMuchOutput => failed(
+            ErrorKind::OutputLimit,
+            format!("it printed more than {} bytes", limits.output),
+        ),
         End::Broken(error) => {
             let (kind, message) = epitaph(&error, status);
             failed(kind, message)
@@ -176,12 +186,19 @@ fn judge_outcome(outcome: Outcome, limits: &Limits) -> Result<serde_json::Value,
         Outcome::Value(value) => {
             let size = serde_json::to_vec(&value).map_or(usize::MAX, |bytes| bytes.len());
             if size as u64 > limits.value {
-                let message = format!("its result has {size} bytes as JSON; at most {} are taken", limits.value);
+                let message = format!(
+                    "its result has {size} bytes as JSON; at most {} are taken",
+                    limits.value
+                );
                 return Err(Failure::new(ErrorKind::OutputLimit, message));
             }
             Ok(value)
         }
-        Outcome::Error { kind, message, traceback } => Err(Failure {
+        Outcome::Error {
+            kind,
+            message,
+            traceback,
+        } => Err(Failure {
             kind,
             message: harmless_within(message.as_bytes(), MAX_TEXT).0,
             traceback: harmless_within(traceback.as_bytes(), MAX_TEXT).0,
@@ -192,20 +209,31 @@ fn judge_outcome(outcome: Outcome, limits: &Limits) -> Result<serde_json::Value,
 /// Why a process broke off, from how it ended.
 fn epitaph(error: &FrameError, status: Option<ExitStatus>) -> (ErrorKind, String) {
     // bubblewrap reports the signal of its child as shells do.
-    let signal = status.and_then(|s| s.signal().or_else(|| s.code().map(|c| c - 128).filter(|n| *n > 0)));
+    let signal = status.and_then(|s| {
+        s.signal()
+            .or_else(|| s.code().map(|c| c - 128).filter(|n| *n > 0))
+    });
     match (status.and_then(|s| s.code()), signal) {
-        (Some(OUT_OF_MEMORY), _) => {
-            (ErrorKind::MemoryLimit, "it wanted more memory than it may have and was ended".to_owned())
-        }
+        (Some(OUT_OF_MEMORY), _) => (
+            ErrorKind::MemoryLimit,
+            "it wanted more memory than it may have and was ended".to_owned(),
+        ),
         (_, Some(31)) => (
             ErrorKind::Crashed,
             "its process made a forbidden system call and was ended by the kernel".to_owned(),
         ),
-        (_, Some(signal)) => (ErrorKind::Crashed, format!("its process was ended by signal {signal}")),
-        (Some(code), _) => {
-            (ErrorKind::Crashed, format!("its process ended with code {code} and without an answer"))
-        }
-        (None, None) => (ErrorKind::Crashed, format!("its process did not answer properly: {error}")),
+        (_, Some(signal)) => (
+            ErrorKind::Crashed,
+            format!("its process was ended by signal {signal}"),
+        ),
+        (Some(code), _) => (
+            ErrorKind::Crashed,
+            format!("its process ended with code {code} and without an answer"),
+        ),
+        (None, None) => (
+            ErrorKind::Crashed,
+            format!("its process did not answer properly: {error}"),
+        ),
     }
 }
 
@@ -219,7 +247,11 @@ fn take_files(done: &mut Done, reply: Reply, limits: &Limits) {
     for file in reply.files {
         let size = file.data.len() as u64;
         let known = done.files.iter().any(|f| f.name == file.name);
-        if known || check_name(&file.name).is_err() || size > room || done.files.len() >= limits.files as usize {
+        if known
+            || check_name(&file.name).is_err()
+            || size > room
+            || done.files.len() >= limits.files as usize
+        {
             done.files_left_out = true;
             continue;
         }

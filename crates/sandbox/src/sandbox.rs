@@ -35,7 +35,13 @@ impl Settings {
     /// With two waiting processes, four calls at once and [`Limits::default`].
     #[must_use]
     pub fn new(worker: impl Into<PathBuf>, backend: Backend) -> Self {
-        Self { worker: worker.into(), backend, warm: 2, concurrency: 4, defaults: Limits::default() }
+        Self {
+            worker: worker.into(),
+            backend,
+            warm: 2,
+            concurrency: 4,
+            defaults: Limits::default(),
+        }
     }
 }
 
@@ -68,9 +74,15 @@ impl Sandbox {
             Ok(core) => {
                 let report = crate::self_test::examine(&core).await;
                 let core = report.passed().then(|| Arc::new(core));
-                Self { core, report: Arc::new(report) }
+                Self {
+                    core,
+                    report: Arc::new(report),
+                }
             }
-            Err(error) => Self { core: None, report: Arc::new(Report::broken(backend, &error)) },
+            Err(error) => Self {
+                core: None,
+                report: Arc::new(Report::broken(backend, &error)),
+            },
         }
     }
 
@@ -80,8 +92,15 @@ impl Sandbox {
     /// [`SandboxError::Start`] when the program is not there.
     #[cfg(feature = "test-hooks")]
     pub fn start_untested(settings: Settings) -> Result<Self, SandboxError> {
-        let report = Report { backend: settings.backend.name(), landlock: "unused".to_owned(), checks: Vec::new() };
-        Ok(Self { core: Some(Arc::new(Core::new(settings)?)), report: Arc::new(report) })
+        let report = Report {
+            backend: settings.backend.name(),
+            landlock: "unused".to_owned(),
+            checks: Vec::new(),
+        };
+        Ok(Self {
+            core: Some(Arc::new(Core::new(settings)?)),
+            report: Arc::new(report),
+        })
     }
 
     /// Lets a locked process try what is forbidden.
@@ -91,7 +110,9 @@ impl Sandbox {
     #[cfg(feature = "test-hooks")]
     pub async fn probe(&self, what: crate::protocol::Probe) -> Result<Done, SandboxError> {
         let core = self.core.as_ref().ok_or_else(|| self.report.refusal())?;
-        core.order(&Order::Probe { what }, &core.defaults).await.map(|(done, _hello)| done)
+        core.order(&Order::Probe { what }, &core.defaults)
+            .await
+            .map(|(done, _hello)| done)
     }
 
     /// Runs one job. What the code does wrong is in [`Done::result`]. Dropping the future ends its process.
@@ -164,15 +185,35 @@ impl Core {
             let text = format!("file_bytes is above the folder's {} bytes", python.folder);
             return Err(SandboxError::Refused(text));
         }
-        let files = job.files.into_iter().map(|f| FileData { name: f.name, data: f.data }).collect();
-        let order = Order::Run(Request { code: job.code, limits, files, now_ms: job.now_ms });
+        let files = job
+            .files
+            .into_iter()
+            .map(|f| FileData {
+                name: f.name,
+                data: f.data,
+            })
+            .collect();
+        let order = Order::Run(Request {
+            code: job.code,
+            limits,
+            files,
+            now_ms: job.now_ms,
+        });
         self.order(&order, &limits).await.map(|(done, _hello)| done)
     }
 
     /// Gives one order to a fresh process.
-    pub(crate) async fn order(&self, order: &Order, limits: &Limits) -> Result<(Done, Hello), SandboxError> {
+    pub(crate) async fn order(
+        &self,
+        order: &Order,
+        limits: &Limits,
+    ) -> Result<(Done, Hello), SandboxError> {
         let began = Instant::now();
-        let _slot = self.slots.acquire().await.map_err(|_closed| SandboxError::Closed)?;
+        let _slot = self
+            .slots
+            .acquire()
+            .await
+            .map_err(|_closed| SandboxError::Closed)?;
         let pool = self.pool.read().clone().ok_or(SandboxError::Closed)?;
         let _running = Running::count(&self.running);
         let (worker, hello) = run::ready(&pool).await?;

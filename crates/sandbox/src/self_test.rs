@@ -58,16 +58,29 @@ impl Report {
     }
 
     pub(crate) fn broken(backend: &'static str, error: &SandboxError) -> Self {
-        let check = Check { name: "it starts".to_owned(), failure: Some(error.to_string()) };
-        Self { backend, landlock: "none".to_owned(), checks: vec![check] }
+        let check = Check {
+            name: "it starts".to_owned(),
+            failure: Some(error.to_string()),
+        };
+        Self {
+            backend,
+            landlock: "none".to_owned(),
+            checks: vec![check],
+        }
     }
 
     pub(crate) fn refusal(&self) -> SandboxError {
-        SandboxError::SelfTest { backend: self.backend, failed: self.failures() }
+        SandboxError::SelfTest {
+            backend: self.backend,
+            failed: self.failures(),
+        }
     }
 
     fn check(&mut self, name: &str, failure: Option<String>) {
-        self.checks.push(Check { name: name.to_owned(), failure });
+        self.checks.push(Check {
+            name: name.to_owned(),
+            failure,
+        });
     }
 }
 
@@ -92,13 +105,23 @@ const SMALL: Limits = Limits {
 };
 
 /// Time enough on a busy machine, where time is not what is tested.
-const PATIENT: Limits = Limits { time_ms: 20_000, ..SMALL };
+const PATIENT: Limits = Limits {
+    time_ms: 20_000,
+    ..SMALL
+};
 
 pub(crate) async fn examine(core: &Core) -> Report {
-    let mut report = Report { backend: core.backend.name(), landlock: "none".to_owned(), checks: Vec::new() };
+    let mut report = Report {
+        backend: core.backend.name(),
+        landlock: "none".to_owned(),
+        checks: Vec::new(),
+    };
     match run(core, "6 * 7", PATIENT).await {
         Ok((done, hello)) => {
-            report.check("a process reports that it is locked down", distrust(&hello, core.backend.name()));
+            report.check(
+                "a process reports that it is locked down",
+                distrust(&hello, core.backend.name()),
+            );
             report.check("it answers", differs(&done, &json!(42)));
             report.landlock = hello.landlock;
         }
@@ -108,9 +131,24 @@ pub(crate) async fn examine(core: &Core) -> Report {
         }
     }
     for (name, code, limits, kind) in [
-        ("the time limit ends a loop", "while True: pass", SMALL, ErrorKind::TimeLimit),
-        ("the memory limit holds", HUNGRY, PATIENT, ErrorKind::MemoryLimit),
-        ("the output limit holds", "while True: print('x' * 100)", PATIENT, ErrorKind::OutputLimit),
+        (
+            "the time limit ends a loop",
+            "while True: pass",
+            SMALL,
+            ErrorKind::TimeLimit,
+        ),
+        (
+            "the memory limit holds",
+            HUNGRY,
+            PATIENT,
+            ErrorKind::MemoryLimit,
+        ),
+        (
+            "the output limit holds",
+            "while True: print('x' * 100)",
+            PATIENT,
+            ErrorKind::OutputLimit,
+        ),
     ] {
         let failure = match run(core, code, limits).await {
             Ok((done, _)) if done.kind() == Some(kind) => None,
@@ -129,7 +167,12 @@ pub(crate) async fn examine(core: &Core) -> Report {
 const HUNGRY: &str = "held = []\nwhile True: held.append('x' * 100000 + str(len(held)))";
 
 async fn run(core: &Core, code: &str, limits: Limits) -> Result<(Done, Hello), SandboxError> {
-    let request = Request { code: code.to_owned(), limits, files: Vec::new(), now_ms: None };
+    let request = Request {
+        code: code.to_owned(),
+        limits,
+        files: Vec::new(),
+        now_ms: None,
+    };
     core.order(&Order::Run(request), &limits).await
 }
 
@@ -146,13 +189,21 @@ async fn probe(core: &Core, report: &mut Report) {
 }
 
 fn forbidden(done: &Done) -> bool {
-    done.result.as_ref().is_err_and(|f| f.kind == ErrorKind::Crashed && f.message.contains("forbidden"))
+    done.result
+        .as_ref()
+        .is_err_and(|f| f.kind == ErrorKind::Crashed && f.message.contains("forbidden"))
 }
 
 /// Tries from within CPython what must be impossible.
 async fn look_out(core: &Core, report: &mut Report) {
     let seen = match run(core, include_str!("look_out.py"), PATIENT).await {
-        Ok((Done { result: Ok(Value::Object(seen)), .. }, _)) => seen,
+        Ok((
+            Done {
+                result: Ok(Value::Object(seen)),
+                ..
+            },
+            _,
+        )) => seen,
         Ok((done, _)) => return report.check("code can look around", Some(shown(&done))),
         Err(error) => return report.check("code can look around", Some(error.to_string())),
     };
@@ -187,7 +238,10 @@ fn distrust(hello: &Hello, backend: &str) -> Option<String> {
         (hello.descriptors != 0, "it inherited descriptors"),
         (!hello.seccomp, "the system call filter is off"),
     ];
-    let said: Vec<_> = wrong.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
+    let said: Vec<_> = wrong
+        .into_iter()
+        .filter_map(|(is, what)| is.then_some(what))
+        .collect();
     (!said.is_empty()).then(|| said.join(", "))
 }
 

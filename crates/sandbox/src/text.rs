@@ -15,7 +15,7 @@ pub const fn is_plain(c: char) -> bool {
         | '\u{2028}'..='\u{202e}'                       // line separators, embeddings and overrides
         | '\u{2060}'..='\u{206f}'                       // invisible operators, isolates
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}'          // byte order mark, annotations
-        | '\u{e0000}'..='\u{e01ef}')                    // tags and variation selectors: they smuggle text
+        | '\u{e0000}'..='\u{e01ef}') // tags and variation selectors: they smuggle text
 }
 
 /// Bytes as text that a terminal, a browser and a person read alike: invalid UTF-8 becomes U+FFFD, line
@@ -45,7 +45,10 @@ pub fn harmless_within(bytes: &[u8], cap: usize) -> (String, bool) {
     if out.len() <= cap {
         return (out, false);
     }
-    let at = (0..=cap).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0);
+    let at = (0..=cap)
+        .rev()
+        .find(|at| out.is_char_boundary(*at))
+        .unwrap_or(0);
     out.truncate(at);
     (out, true)
 }

@@ -18,7 +18,9 @@ fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
 
 /// The executor's reader and the worker's are two; they must be of one mind.
 fn received(bytes: &[u8]) -> Result<Value, FrameError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(frame::receive(&mut &*bytes, CAP))
 }
 
@@ -102,7 +104,19 @@ fn another_version_is_named() {
 
 #[test]
 fn names_that_lead_elsewhere_are_refused() {
-    for name in ["", ".", "..", "a/b", "../a", "/a", "a\\b", "a\0", "a\n", "\u{202e}a", &"x".repeat(129)] {
+    for name in [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../a",
+        "/a",
+        "a\\b",
+        "a\0",
+        "a\n",
+        "\u{202e}a",
+        &"x".repeat(129),
+    ] {
         assert!(check_name(name).is_err(), "{name:?}");
     }
     for name in ["a", "a b.txt", "...", "-rf", "naïve.csv", &"x".repeat(128)] {

@@ -51,7 +51,14 @@ impl On {
         };
         let limits = if waits { SHORT } else { LIMITS };
         let (code, probes, outside, twice) = (code.into(), &[], None, false);
-        Self::Tried(Attack { code, limits, expect, probes, outside, twice })
+        Self::Tried(Attack {
+            code,
+            limits,
+            expect,
+            probes,
+            outside,
+            twice,
+        })
     }
 
     fn change(mut self, change: impl FnOnce(&mut Attack)) -> Self {
@@ -77,7 +84,11 @@ impl On {
 /// Runs a case: the outcome is the expected one, a sibling at the same time and a call afterwards are well,
 /// and nothing is left running.
 pub async fn survive(world: &World, case: &Case) -> Result<(), String> {
-    let attack = match if world.python { &case.python } else { &case.monty } {
+    let attack = match if world.python {
+        &case.python
+    } else {
+        &case.monty
+    } {
         On::Tried(attack) => attack,
         On::Never(reason) => {
             println!("{} {} cannot exist here: {reason}", case.number, case.name);
@@ -98,8 +109,15 @@ pub async fn survive(world: &World, case: &Case) -> Result<(), String> {
         sibling?;
     }
     for probe in attack.probes {
-        let done = world.sandbox.probe(*probe).await.map_err(|e| e.to_string())?;
-        let ended = done.result.as_ref().is_err_and(|f| f.message.contains("forbidden system call"));
+        let done = world
+            .sandbox
+            .probe(*probe)
+            .await
+            .map_err(|e| e.to_string())?;
+        let ended = done
+            .result
+            .as_ref()
+            .is_err_and(|f| f.message.contains("forbidden system call"));
         if !ended {
             return Err(format!("the probe {probe:?} ended as {:?}", done.result));
         }
@@ -112,7 +130,9 @@ impl Expect {
     fn met(&self, done: &Done) -> bool {
         match self {
             Self::Kind(kind) => done.kind() == Some(*kind),
-            Self::Either(one, other) => done.kind().is_some_and(|kind| kind == *one || kind == *other),
+            Self::Either(one, other) => done
+                .kind()
+                .is_some_and(|kind| kind == *one || kind == *other),
             Self::Gives(value) => done.result.as_ref().ok() == Some(value),
             Self::Holds(what) => what(done),
         }

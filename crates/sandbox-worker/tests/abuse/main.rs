@@ -8,6 +8,7 @@
 
 mod case;
 mod compute;
+mod kernel;
 mod reach;
 mod sabotage;
 mod trust;
@@ -24,7 +25,7 @@ fn table() -> Vec<Case> {
         compute::output(),
         reach::files(),
         reach::outside_world(),
-        reach::kernel(),
+        kernel::cases(),
         trust::cases(),
     ]
     .into_iter()
@@ -51,7 +52,12 @@ async fn suite(python: bool) {
         }
     }
     failures.extend(world.gone().await.err());
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 #[tokio::test]
@@ -72,7 +78,12 @@ async fn no_nesting_of_source_hurts_anybody() {
         for code in compute::nestings() {
             let job = nexus_sandbox::Job::new(code.as_str()).limits(world::LIMITS);
             let done = world.sandbox.run(job).await.unwrap();
-            assert!(compute::nesting_is_contained(&done), "{:.40} ended as {:?}", code, done.result);
+            assert!(
+                compute::nesting_is_contained(&done),
+                "{:.40} ended as {:?}",
+                code,
+                done.result
+            );
         }
         world.sibling().await.unwrap();
         world.gone().await.unwrap();

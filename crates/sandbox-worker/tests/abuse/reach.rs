@@ -1,4 +1,4 @@
-//! Cases 16 to 32 and 37: files, the network, other processes and the kernel.
+//! Cases 16 to 26, 30, 32 and 37: files, the network and other processes.
 
 use std::fs;
 
@@ -12,7 +12,12 @@ use serde_json::{Value, json};
 use crate::case::{Case, Expect, On};
 
 fn case(number: u8, name: &'static str, monty: On, python: On) -> Case {
-    Case { number, name, monty, python }
+    Case {
+        number,
+        name,
+        monty,
+        python,
+    }
 }
 
 fn fails(code: &str) -> On {
@@ -41,21 +46,31 @@ pub fn files() -> Vec<Case> {
             16,
             "/etc/shadow",
             fails("open('/etc/shadow').read()").probes(&[Probe::OpenFile]),
-            all_refused("tried(lambda: open('/etc/shadow').read(), lambda: open('/etc/passwd').read())"),
+            all_refused(
+                "tried(lambda: open('/etc/shadow').read(), lambda: open('/etc/passwd').read())",
+            ),
         ),
         case(
             17,
             "/proc of others",
             fails("open('/proc/1/environ').read()"),
-            all_refused("tried(*[lambda p=p: os.listdir(p) for p in ('/proc', '/proc/1/root', '/sys', '/root')])"),
+            all_refused(
+                "tried(*[lambda p=p: os.listdir(p) for p in ('/proc', '/proc/1/root', '/sys', '/root')])",
+            ),
         ),
         case(
             18,
             "secrets in the environment",
-            On::new("import os\n[os.getenv('NEXUS_CANARY'), len(os.environ)]", Expect::Gives(json!([null, 0])))
-                .outside(no_canary),
-            On::new("import os\nsorted(set(os.environ) - {'PWD', 'LC_CTYPE'})", Expect::Gives(json!([])))
-                .outside(no_canary),
+            On::new(
+                "import os\n[os.getenv('NEXUS_CANARY'), len(os.environ)]",
+                Expect::Gives(json!([null, 0])),
+            )
+            .outside(no_canary),
+            On::new(
+                "import os\nsorted(set(os.environ) - {'PWD', 'LC_CTYPE'})",
+                Expect::Gives(json!([])),
+            )
+            .outside(no_canary),
         ),
         case(
             19,
@@ -66,7 +81,9 @@ pub fn files() -> Vec<Case> {
         case(
             20,
             "race on artefacts",
-            On::Never("its files are a map in memory: there are no links, and no second thread to race with"),
+            On::Never(
+                "its files are a map in memory: there are no links, and no second thread to race with",
+            ),
             On::new(RACE, Expect::Holds(only_own_bytes)),
         ),
         case(
@@ -78,8 +95,13 @@ pub fn files() -> Vec<Case> {
         case(
             22,
             "sparse file of a terabyte",
-            On::new("open('x', 'wb').write(b'x' * (1 << 40))", Expect::Kind(MemoryLimit)),
-            all_refused("f = open('x', 'wb')\ntried(lambda: os.truncate('x', 1 << 40), lambda: (f.seek(1 << 40), f.write(b'x'), f.flush()))"),
+            On::new(
+                "open('x', 'wb').write(b'x' * (1 << 40))",
+                Expect::Kind(MemoryLimit),
+            ),
+            all_refused(
+                "f = open('x', 'wb')\ntried(lambda: os.truncate('x', 1 << 40), lambda: (f.seek(1 << 40), f.write(b'x'), f.flush()))",
+            ),
         ),
         case(
             23,
@@ -166,18 +188,29 @@ for at in held: os.close(at)
 [made, opened]";
 
 fn few_files(done: &Done) -> bool {
-    let counts = done.result.as_ref().ok().and_then(Value::as_array).map(|all| {
-        all.iter().filter_map(Value::as_u64).collect::<Vec<_>>()
-    });
+    let counts = done
+        .result
+        .as_ref()
+        .ok()
+        .and_then(Value::as_array)
+        .map(|all| all.iter().filter_map(Value::as_u64).collect::<Vec<_>>());
     matches!(counts.as_deref(), Some([made, opened]) if *made < 5000 && *opened < 130 && *opened > 10)
 }
 
 fn no_canary(process: u32) -> Result<(), String> {
     // A process that nobody may look into, not even its user, tells nobody anything.
-    let Ok(found) = fs::read(format!("/proc/{process}/environ")) else { return Ok(()) };
+    let Ok(found) = fs::read(format!("/proc/{process}/environ")) else {
+        return Ok(());
+    };
     let text = String::from_utf8_lossy(&found).into_owned();
-    let fine = text.split('\0').all(|v| v.is_empty() || v.starts_with("PWD=") || v.starts_with("LC_CTYPE="));
-    if fine { Ok(()) } else { Err(format!("the environment of process {process} holds {text}")) }
+    let fine = text
+        .split('\0')
+        .all(|v| v.is_empty() || v.starts_with("PWD=") || v.starts_with("LC_CTYPE="));
+    if fine {
+        Ok(())
+    } else {
+        Err(format!("the environment of process {process} holds {text}"))
+    }
 }
 
 pub fn outside_world() -> Vec<Case> {
@@ -205,9 +238,16 @@ pub fn outside_world() -> Vec<Case> {
             30,
             "/dev/kmsg, /dev/kvm",
             none("open('/dev/kmsg')").probes(&[Probe::OpenFile]),
-            all_refused("tried(*[lambda p=p: open(p) for p in ('/dev/kmsg', '/dev/kvm', '/dev/mem', '/dev/tty', '/dev/fuse')])"),
+            all_refused(
+                "tried(*[lambda p=p: open(p) for p in ('/dev/kmsg', '/dev/kvm', '/dev/mem', '/dev/tty', '/dev/fuse')])",
+            ),
         ),
-        case(32, "__subclasses__, ctypes", none("().__class__.__base__.__subclasses__()"), all_refused(SUBCLASSES)),
+        case(
+            32,
+            "__subclasses__, ctypes",
+            none("().__class__.__base__.__subclasses__()"),
+            all_refused(SUBCLASSES),
+        ),
         case(
             37,
             "core dump",
@@ -259,7 +299,9 @@ def native():
 tried(shell, native, lambda: wrap.__init__.__globals__['popen']('id').read() or (_ for _ in ()).throw(OSError()))";
 
 fn few_descriptors(process: u32) -> Result<(), String> {
-    let Ok(open) = fs::read_dir(format!("/proc/{process}/fd")) else { return Ok(()) };
+    let Ok(open) = fs::read_dir(format!("/proc/{process}/fd")) else {
+        return Ok(());
+    };
     let strange: Vec<_> = open
         .flatten()
         .filter(|e| e.file_name().to_str().is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n > 2)))
@@ -268,76 +310,25 @@ fn few_descriptors(process: u32) -> Result<(), String> {
         .filter(|target| !target.to_string_lossy().starts_with("anon_inode:[eventfd]"))
         .filter(|target| !target.to_string_lossy().starts_with("anon_inode:[signalfd]"))
         .collect();
-    if strange.is_empty() { Ok(()) } else { Err(format!("process {process} inherited {strange:?}")) }
+    if strange.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("process {process} inherited {strange:?}"))
+    }
 }
 
 fn no_core(process: u32) -> Result<(), String> {
-    let limits = fs::read_to_string(format!("/proc/{process}/limits")).map_err(|e| e.to_string())?;
-    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
+    let limits =
+        fs::read_to_string(format!("/proc/{process}/limits")).map_err(|e| e.to_string())?;
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap_or_default();
     // One byte: see `lockdown::be_private`.
     let words: Vec<_> = line.split_whitespace().collect();
-    if matches!(words.as_slice(), [.., "1", "1", "bytes"]) { Ok(()) } else { Err(format!("{process}: {line}")) }
-}
-
-/// What each attack on the kernel must see: that there is no such call.
-fn no_such_calls(calls: &[(&str, i64, [i64; 4])]) -> On {
-    let list: Vec<_> = calls.iter().map(|(name, number, a)| format!("({name:?}, {number}, {a:?})")).collect();
-    let code = format!(
-        "
-import ctypes, os
-libc = ctypes.CDLL(None, use_errno=True)
-found = []
-for name, number, arguments in [{}]:
-    result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) for a in arguments])
-    if result != -1 or ctypes.get_errno() != 38: found.append([name, result, ctypes.get_errno()])
-found",
-        list.join(", ")
-    );
-    On::new(code, Expect::Gives(json!([])))
-}
-
-pub fn kernel() -> Vec<Case> {
-    let none = |code: &str| fails(code);
-    let user = i64::from(libc::CLONE_NEWUSER);
-    let tracing = [
-        ("ptrace", libc::SYS_ptrace, [0, 0, 0, 0]),
-        ("ptrace attach to the first process", libc::SYS_ptrace, [16, 1, 0, 0]),
-        ("process_vm_readv", libc::SYS_process_vm_readv, [1, 0, 0, 0]),
-        ("process_vm_writev", libc::SYS_process_vm_writev, [1, 0, 0, 0]),
-        ("kcmp", libc::SYS_kcmp, [1, 1, 0, 0]),
-    ];
-    let spaces = [
-        ("unshare", libc::SYS_unshare, [user, 0, 0, 0]),
-        ("setns", libc::SYS_setns, [0, user, 0, 0]),
-        ("mount", libc::SYS_mount, [0, 0, 0, 0]),
-        ("pivot_root", libc::SYS_pivot_root, [0, 0, 0, 0]),
-        ("chroot", libc::SYS_chroot, [0, 0, 0, 0]),
-        ("clone into a user namespace", libc::SYS_clone, [user | 17, 0, 0, 0]),
-        ("clone3", libc::SYS_clone3, [0, 0, 0, 0]),
-        ("fsopen", libc::SYS_fsopen, [0, 0, 0, 0]),
-    ];
-    let rare = [
-        ("keyctl", libc::SYS_keyctl, [0, -3, 0, 0]),
-        ("add_key", libc::SYS_add_key, [0, 0, 0, 0]),
-        ("bpf", libc::SYS_bpf, [0, 0, 0, 0]),
-        ("io_uring_setup", libc::SYS_io_uring_setup, [1, 0, 0, 0]),
-        ("userfaultfd", libc::SYS_userfaultfd, [1, 0, 0, 0]),
-        ("perf_event_open", libc::SYS_perf_event_open, [0, 0, 0, 0]),
-        ("memfd_create", libc::SYS_memfd_create, [0, 0, 0, 0]),
-        ("execveat", libc::SYS_execveat, [0, 0, 0, 0]),
-        ("shmget", libc::SYS_shmget, [0, 4096, 0x3b6, 0]),
-        ("init_module", libc::SYS_init_module, [0, 0, 0, 0]),
-    ];
-    let terminal = [
-        ("TIOCSTI", libc::SYS_ioctl, [1, 0x5412, 0, 0]),
-        ("TIOCSTI with high bits", libc::SYS_ioctl, [1, 0x1_0000_5412, 0, 0]),
-        ("TIOCLINUX", libc::SYS_ioctl, [1, 0x541c, 0, 0]),
-    ];
-    let memory: &[Probe] = &[Probe::Memfd, Probe::Exec, Probe::ExecutableMemory];
-    vec![
-        case(27, "ptrace, process_vm_readv", none("import ctypes").probes(&[Probe::Ptrace]), no_such_calls(&tracing)),
-        case(28, "unshare, mount, setns", none("import ctypes").probes(&[Probe::Unshare]), no_such_calls(&spaces)),
-        case(29, "keyctl, bpf, io_uring and kin", none("import ctypes").probes(memory), no_such_calls(&rare)),
-        case(31, "TIOCSTI", none("import fcntl"), no_such_calls(&terminal)),
-    ]
+    if matches!(words.as_slice(), [.., "1", "1", "bytes"]) {
+        Ok(())
+    } else {
+        Err(format!("{process}: {line}"))
+    }
 }

@@ -25,12 +25,18 @@ async fn unnoticed(guard: &str, python: bool, numbers: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn without_seccomp_cases_of_monty_fail() {
-    assert_eq!(unnoticed("seccomp", false, &[1, 2, 8, 16, 24, 25, 28, 29, 30]).await, [0_u8; 0]);
+    assert_eq!(
+        unnoticed("seccomp", false, &[1, 2, 8, 16, 24, 25, 28, 29, 30]).await,
+        [0_u8; 0]
+    );
 }
 
 #[tokio::test]
 async fn without_seccomp_cases_of_python_fail() {
-    assert_eq!(unnoticed("seccomp", true, &[25, 27, 28, 29, 31]).await, [0_u8; 0]);
+    assert_eq!(
+        unnoticed("seccomp", true, &[25, 27, 28, 29, 31]).await,
+        [0_u8; 0]
+    );
 }
 
 #[tokio::test]
@@ -58,7 +64,10 @@ async fn the_self_test_notices_and_every_call_is_refused() {
         let sandbox = Sandbox::start(settings).await;
         assert!(!sandbox.health().ready, "without {guard} it served");
         let refusal = sandbox.run(Job::new("1")).await.unwrap_err();
-        assert!(matches!(refusal, SandboxError::SelfTest { .. }), "{refusal:?}");
+        assert!(
+            matches!(refusal, SandboxError::SelfTest { .. }),
+            "{refusal:?}"
+        );
         assert!(refusal.to_string().contains(named), "{refusal}");
     }
 }
@@ -66,7 +75,10 @@ async fn the_self_test_notices_and_every_call_is_refused() {
 #[tokio::test]
 async fn a_missing_program_is_a_failed_self_test() {
     let report = self_test("/nonexistent/nexus-sandbox".as_ref(), &backend(false)).await;
-    assert!(!report.passed() && report.failures().contains("/nonexistent/nexus-sandbox"), "{report:?}");
+    assert!(
+        !report.passed() && report.failures().contains("/nonexistent/nexus-sandbox"),
+        "{report:?}"
+    );
     let (_folder, wrong) = reachable("/bin/true".as_ref());
     let report = self_test(&wrong, &backend(false)).await;
     assert!(!report.passed(), "{report:?}");

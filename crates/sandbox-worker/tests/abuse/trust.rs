@@ -37,17 +37,19 @@ Path('leak').write_text('x')
 seen";
 
 pub fn cases() -> Vec<Case> {
-    let hostile = || Expect::Gives(json!([
-        [1, { "$type": "cycle" }],
-        { "$type": "int", "$repr": "1000000000000000000000000000000" },
-        { "$type": "float", "$repr": "nan" },
-        { "$type": "float", "$repr": "-inf" },
-        { "$type": "bytes", "$base64": "AP8=" },
-        [1, null],
-        { "$type": "dict", "$items": [[1, 2]] },
-        { "$type": "dict", "$items": [["$type", "int"]] },
-        { "a": true },
-    ]));
+    let hostile = || {
+        Expect::Gives(json!([
+            [1, { "$type": "cycle" }],
+            { "$type": "int", "$repr": "1000000000000000000000000000000" },
+            { "$type": "float", "$repr": "nan" },
+            { "$type": "float", "$repr": "-inf" },
+            { "$type": "bytes", "$base64": "AP8=" },
+            [1, null],
+            { "$type": "dict", "$items": [[1, 2]] },
+            { "$type": "dict", "$items": [["$type", "int"]] },
+            { "a": true },
+        ]))
+    };
     vec![
         Case {
             number: 33,
@@ -58,9 +60,14 @@ pub fn cases() -> Vec<Case> {
         Case {
             number: 34,
             name: "flood of host functions",
-            monty: On::new(FLOOD, Expect::Holds(|done| {
-                done.result.as_ref().is_err_and(|f| f.kind == Exception && f.message.contains("2000 calls"))
-            })),
+            monty: On::new(
+                FLOOD,
+                Expect::Holds(|done| {
+                    done.result
+                        .as_ref()
+                        .is_err_and(|f| f.kind == Exception && f.message.contains("2000 calls"))
+                }),
+            ),
             python: On::Never("CPython is given no host function"),
         },
         Case {
@@ -79,11 +86,17 @@ pub fn cases() -> Vec<Case> {
             number: 36,
             name: "state from call to call",
             monty: On::new(LEAK, Expect::Gives(json!([false, false]))).twice(),
-            python: On::new(LEAK.to_owned() + "\nsys.leak = 1\nseen", Expect::Gives(json!([false, false]))).twice(),
+            python: On::new(
+                LEAK.to_owned() + "\nsys.leak = 1\nseen",
+                Expect::Gives(json!([false, false])),
+            )
+            .twice(),
         },
     ]
 }
 
 fn believed_as_text(done: &Done) -> bool {
-    done.result == Ok(json!(1)) && done.stdout.text.contains("\"value\":666") && done.stdout.text.contains("approved")
+    done.result == Ok(json!(1))
+        && done.stdout.text.contains("\"value\":666")
+        && done.stdout.text.contains("approved")
 }

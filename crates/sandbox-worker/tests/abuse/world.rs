@@ -27,7 +27,10 @@ pub const LIMITS: Limits = Limits {
 };
 
 /// For code that never ends: the limit is what is waited for.
-pub const SHORT: Limits = Limits { time_ms: 400, ..LIMITS };
+pub const SHORT: Limits = Limits {
+    time_ms: 400,
+    ..LIMITS
+};
 
 pub struct World {
     pub sandbox: Sandbox,
@@ -43,8 +46,14 @@ pub fn worker() -> PathBuf {
 
 /// A worker without a guard.
 pub fn sabotaged(what: &str) -> PathBuf {
-    let path = worker().with_file_name("examples").join(format!("sabotaged_{what}"));
-    assert!(path.exists(), "{} is missing: cargo builds examples with the tests of a package", path.display());
+    let path = worker()
+        .with_file_name("examples")
+        .join(format!("sabotaged_{what}"));
+    assert!(
+        path.exists(),
+        "{} is missing: cargo builds examples with the tests of a package",
+        path.display()
+    );
     path
 }
 
@@ -61,7 +70,11 @@ pub fn reachable(program: &Path) -> (TempDir, PathBuf) {
 }
 
 pub fn backend(python: bool) -> Backend {
-    if python { Backend::PythonFull(PythonFull::default()) } else { Backend::Monty }
+    if python {
+        Backend::PythonFull(PythonFull::default())
+    } else {
+        Backend::Monty
+    }
 }
 
 impl World {
@@ -71,20 +84,32 @@ impl World {
         let sandbox = Sandbox::start(settings).await;
         let health = sandbox.health();
         assert!(health.ready, "{}", health.report.failures());
-        Self { sandbox, python, _folder: folder }
+        Self {
+            sandbox,
+            python,
+            _folder: folder,
+        }
     }
 
     /// One without a guard, and without the self-test that would notice.
     pub fn without(guard: &str, python: bool) -> Self {
         let (folder, settings) = settings(python, &sabotaged(guard));
         let sandbox = Sandbox::start_untested(settings).unwrap();
-        Self { sandbox, python, _folder: folder }
+        Self {
+            sandbox,
+            python,
+            _folder: folder,
+        }
     }
 
     /// A harmless call, at the same time as an attack or after it.
     pub async fn sibling(&self) -> Result<(), String> {
         let job = Job::new("sum(range(1000))").limits(LIMITS);
-        let done = self.sandbox.run(job).await.map_err(|e| format!("a sibling was not run: {e}"))?;
+        let done = self
+            .sandbox
+            .run(job)
+            .await
+            .map_err(|e| format!("a sibling was not run: {e}"))?;
         match done.result {
             Ok(value) if value == json!(499_500) => Ok(()),
             other => Err(format!("a sibling got {other:?}")),
@@ -122,7 +147,9 @@ pub async fn only(expected: usize) -> Result<Vec<u32>, String> {
             return Ok(running.into_keys().collect());
         }
         if Instant::now() > until {
-            return Err(format!("{expected} processes should be left, but these are: {running:?}"));
+            return Err(format!(
+                "{expected} processes should be left, but these are: {running:?}"
+            ));
         }
         sleep(Duration::from_millis(5)).await;
     }
@@ -132,12 +159,25 @@ pub async fn only(expected: usize) -> Result<Vec<u32>, String> {
 pub fn descendants() -> HashMap<u32, String> {
     let mut all = HashMap::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some(id) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
         // The name stands in parentheses and may hold anything; what follows does not.
-        let Some((name, rest)) = stat.rsplit_once(')') else { continue };
+        let Some((name, rest)) = stat.rsplit_once(')') else {
+            continue;
+        };
         let mut fields = rest.split_whitespace();
-        let (state, parent) = (fields.next().unwrap(), fields.next().unwrap().parse::<u32>().unwrap());
+        let (state, parent) = (
+            fields.next().unwrap(),
+            fields.next().unwrap().parse::<u32>().unwrap(),
+        );
         if !matches!(state, "Z" | "X") {
             all.insert(id, (parent, name.to_owned()));
         }

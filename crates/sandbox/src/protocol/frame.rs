@@ -34,7 +34,9 @@ pub enum FrameError {
     #[error("these bytes begin no frame")]
     Magic,
     /// The frame is of another version.
-    #[error("a frame of version {0}; this program speaks version {VERSION}: both must be of one build")]
+    #[error(
+        "a frame of version {0}; this program speaks version {VERSION}: both must be of one build"
+    )]
     Version(u8),
     /// The frame is larger than the reader takes.
     #[error("a frame of {length} bytes where at most {cap} are taken")]
@@ -104,7 +106,10 @@ pub fn read<T: DeserializeOwned>(from: &mut impl Read, cap: usize) -> Result<T, 
     let mut body = Vec::new();
     from.by_ref().take(length as u64).read_to_end(&mut body)?;
     if body.len() < length {
-        return Err(FrameError::Half { got: HEADER + body.len(), wanted: HEADER + length });
+        return Err(FrameError::Half {
+            got: HEADER + body.len(),
+            wanted: HEADER + length,
+        });
     }
     parse(&body)
 }
@@ -128,12 +133,21 @@ where
     R: AsyncRead + Unpin,
 {
     let mut head = Vec::with_capacity(HEADER);
-    (&mut *from).take(HEADER as u64).read_to_end(&mut head).await?;
+    (&mut *from)
+        .take(HEADER as u64)
+        .read_to_end(&mut head)
+        .await?;
     let length = length(whole_header(&head)?, cap)?;
     let mut body = Vec::new();
-    (&mut *from).take(length as u64).read_to_end(&mut body).await?;
+    (&mut *from)
+        .take(length as u64)
+        .read_to_end(&mut body)
+        .await?;
     if body.len() < length {
-        return Err(FrameError::Half { got: HEADER + body.len(), wanted: HEADER + length });
+        return Err(FrameError::Half {
+            got: HEADER + body.len(),
+            wanted: HEADER + length,
+        });
     }
     parse(&body)
 }
@@ -142,6 +156,9 @@ fn whole_header(head: &[u8]) -> Result<[u8; HEADER], FrameError> {
     match (head.len(), head.try_into()) {
         (_, Ok(whole)) => Ok(whole),
         (0, Err(_)) => Err(FrameError::Silent),
-        (got, Err(_)) => Err(FrameError::Half { got, wanted: HEADER }),
+        (got, Err(_)) => Err(FrameError::Half {
+            got,
+            wanted: HEADER,
+        }),
     }
 }
