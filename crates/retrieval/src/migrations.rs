@@ -1,0 +1,11 @@
+//! The tables. Every one belongs to an organisation.
+
+use nexus_store::Migration;
+
+/// In order; applied ones never change.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "documents, chunks, memories",
+    sqlite: include_str!("sql/0001.sqlite.sql"),
+    postgres: include_str!("sql/0001.postgres.sql"),
+}];
