@@ -1,0 +1,116 @@
+//! Embedders whose vectors are known beforehand.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use async_trait::async_trait;
+use nexus_contracts::OrgId;
+use nexus_retrieval::{EmbedError, Embedder, Embeddings, TextKind};
+use parking_lot::Mutex;
+
+const DIMENSIONS: usize = 256;
+
+/// Knows which words mean the same: each group has a direction of its own; any other word has one of
+/// the rest, by its letters. Stands for a model, and says nothing about one.
+pub(crate) struct Thesaurus {
+    groups: HashMap<String, usize>,
+    count: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    model: String,
+    fails: bool,
+    /// Numbers of a vector.
+    dimensions: usize,
+    /// Texts embedded.
+    texts: usize,
+}
+
+impl Thesaurus {
+    pub(crate) fn new(groups: &[Vec<String>]) -> Self {
+        let words = groups.iter().enumerate();
+        let words = words.flat_map(|(at, group)| group.iter().map(move |word| (word.clone(), at)));
+        Self {
+            groups: words.collect(),
+            count: groups.len(),
+            state: Mutex::new(State {
+                model: "thesaurus-1".to_owned(),
+                fails: false,
+                dimensions: DIMENSIONS,
+                texts: 0,
+            }),
+        }
+    }
+
+    /// One that knows of two kinds of animal.
+    pub(crate) fn of_animals() -> Self {
+        let groups = [&["cat", "feline"], &["dog", "canine"]];
+        let groups: Vec<Vec<String>> = groups
+            .iter()
+            .map(|group| group.iter().map(|word| (*word).to_owned()).collect())
+            .collect();
+        Self::new(&groups)
+    }
+
+    pub(crate) fn fall_asleep(&self) {
+        self.state.lock().fails = true;
+    }
+
+    pub(crate) fn wake(&self) {
+        self.state.lock().fails = false;
+    }
+
+    pub(crate) fn become_model(&self, model: &str) {
+        model.clone_into(&mut self.state.lock().model);
+    }
+
+    pub(crate) fn give_too_little(&self) {
+        self.state.lock().dimensions = DIMENSIONS - 1;
+    }
+
+    pub(crate) fn texts(&self) -> usize {
+        self.state.lock().texts
+    }
+
+    fn vector(&self, text: &str, dimensions: usize) -> Vec<f32> {
+        let mut vector = vec![0.0; dimensions];
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '\'');
+        for word in words.filter(|word| !word.is_empty()) {
+            let word = word.to_lowercase();
+            let (at, weight) = match self.groups.get(&word) {
+                Some(group) => (*group, 1.0),
+                None => {
+                    let mut hasher = DefaultHasher::new();
+                    word.hash(&mut hasher);
+                    let rest = (dimensions - self.count) as u64;
+                    (self.count + (hasher.finish() % rest) as usize, 0.1)
+                }
+            };
+            vector[at] += weight;
+        }
+        vector
+    }
+}
+
+#[async_trait]
+impl Embedder for Thesaurus {
+    async fn embed(
+        &self,
+        _org: OrgId,
+        texts: Vec<String>,
+        _kind: TextKind,
+    ) -> Result<Embeddings, EmbedError> {
+        let mut state = self.state.lock();
+        if state.fails {
+            return Err(EmbedError::Unavailable("it is asleep".to_owned()));
+        }
+        state.texts += texts.len();
+        let vectors = texts.iter().map(|text| self.vector(text, state.dimensions));
+        Ok(Embeddings {
+            model: state.model.clone(),
+            dimensions: DIMENSIONS,
+            vectors: vectors.collect(),
+        })
+    }
+}
