@@ -1,0 +1,19 @@
+//! The client against real programs: one that behaves, the same one when it does not, and the
+//! reference servers.
+
+#[cfg(test)]
+mod calls;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod pinning;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod sandbox;
+#[cfg(test)]
+mod support;
