@@ -108,7 +108,9 @@ pub enum CallError {
         sent: bool,
     },
     /// The connection ended during the call.
-    #[error("the server `{server}` ended during the call; it may have acted all the same")]
+    #[error(
+        "the connection to the server `{server}` broke during the call; it may have acted all the same"
+    )]
     Lost {
         /// The server.
         server: String,

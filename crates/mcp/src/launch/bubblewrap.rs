@@ -104,7 +104,8 @@ fn environment(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 fn arguments(sandbox: &Sandbox) -> Vec<String> {
     let mut words = Words::default();
-    // `--unshare-all` alone makes no user namespace for root, and leaves it all capabilities.
+    // `--unshare-all` alone makes a user namespace only where it can, lets more be made inside,
+    // and leaves root all capabilities there.
     words.add(["--unshare-all", "--unshare-user", "--disable-userns"]);
     words.add(["--cap-drop", "ALL"]);
     if sandbox.network {

@@ -216,7 +216,11 @@ impl<'a> Watch<'a> {
         tokio::select! {
             () = stop.cancelled() => Some(Ended::Stopped),
             () = over(&mut self.connection.over) => Some(Ended::Failed("it closed the connection".to_owned())),
-            () = gone(&mut self.connection.process) => Some(Ended::Failed("its program ended".to_owned())),
+            () = gone(&mut self.connection.process) => {
+                // Its last answer may still lie in the pipe.
+                let _ = timeout(LAST_WORDS, over(&mut self.connection.over)).await;
+                Some(Ended::Failed("its program ended".to_owned()))
+            }
             Some((call, token)) = self.dropped.recv() => {
                 self.live.listeners.remove(&token);
                 self.give_up(call);

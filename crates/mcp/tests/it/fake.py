@@ -87,6 +87,14 @@ def connect(port):
         return "connected"
 
 
+def status():
+    import ctypes
+
+    own = os.readlink("/proc/self/ns/user")
+    newer = ctypes.CDLL(None).unshare(0x10000000)  # CLONE_NEWUSER
+    return look("/proc/self/status") + f"{own}\nanother user namespace: {newer}"
+
+
 def child():
     import subprocess
 
@@ -127,7 +135,7 @@ def call(id, name, given, meta):
         "look": lambda: attempt(lambda: look(given["path"])),
         "put": lambda: attempt(lambda: put(given["path"], given["size"])),
         "environment": lambda: text(environment()),
-        "status": lambda: text(look("/proc/self/status")),
+        "status": lambda: text(status()),
         "connect": lambda: attempt(lambda: connect(given["port"])),
         "picture": lambda: {"content": [{"type": "image", "data": "aGk=", "mimeType": "image/png"}], "structuredContent": {"n": 1}},
         "fail": lambda: text("\x1b[31mno such city\u202e", isError=True),

@@ -5,7 +5,7 @@ use std::path::Path;
 use nexus_mcp::{Config, Confinement, Health, Sandbox};
 use serde_json::json;
 
-use crate::support::{call, config, fake, fleet_of, ready, said};
+use crate::support::{call, comes, config, fake, fleet_of, ready, said};
 
 fn runs(pid: &str) -> bool {
     // A process that ended and is not waited for yet has no command line.
@@ -50,7 +50,7 @@ async fn stopping_kills_the_program_and_what_it_started() {
     let pids: Vec<&str> = pids.split(' ').collect();
     assert!(pids.iter().all(|pid| runs(pid)), "{pids:?}");
     fleet.shutdown().await;
-    assert!(!pids.iter().any(|pid| runs(pid)), "{pids:?}");
+    comes("ended", || !pids.iter().any(|pid| runs(pid))).await;
     assert!(fleet.statuses().is_empty());
 }
 

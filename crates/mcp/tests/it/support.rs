@@ -109,3 +109,15 @@ pub(crate) async fn said(fleet: &Fleet, tool: &str, arguments: Value) -> String 
         .unwrap_or_else(|error| panic!("{tool}: {error}"))
         .text()
 }
+
+/// Until `done`: what the system does after it was told, nobody announces.
+pub(crate) async fn comes(what: &str, done: impl Fn() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(10));
+    let come = async {
+        while !done() {
+            looks.tick().await;
+        }
+    };
+    let come = tokio::time::timeout(Duration::from_secs(20), come).await;
+    assert!(come.is_ok(), "never {what}");
+}
