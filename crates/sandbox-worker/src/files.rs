@@ -53,6 +53,15 @@ fn place(path: &str) -> Place {
     }
 }
 
+/// Where in a file is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Write {
+    /// Over what was there.
+    Over,
+    /// Behind it.
+    Behind,
+}
+
 impl Files {
     pub(crate) fn new(given: Vec<FileData>, limits: &Limits, now_ms: Option<i64>) -> Self {
         // Given files and new ones together may be twice what either may.
@@ -107,14 +116,24 @@ impl Files {
                 .map(|data| file_stat(0o644, i64::try_from(data.len()).unwrap_or(i64::MAX), 0.0)),
             OsFunctionCall::Iterdir(p) if is_folder(&p) => Ok(self.list()),
             OsFunctionCall::Resolve(p) | OsFunctionCall::Absolute(p) => absolute(&p),
-            OsFunctionCall::WriteText(a) => {
-                self.write(&a.path, a.data.as_bytes(), false, a.data.chars().count())
+            OsFunctionCall::WriteText(a) => self.write(
+                &a.path,
+                a.data.as_bytes(),
+                Write::Over,
+                a.data.chars().count(),
+            ),
+            OsFunctionCall::AppendText(a) => self.write(
+                &a.path,
+                a.data.as_bytes(),
+                Write::Behind,
+                a.data.chars().count(),
+            ),
+            OsFunctionCall::WriteBytes(a) => {
+                self.write(&a.path, &a.data, Write::Over, a.data.len())
             }
-            OsFunctionCall::AppendText(a) => {
-                self.write(&a.path, a.data.as_bytes(), true, a.data.chars().count())
+            OsFunctionCall::AppendBytes(a) => {
+                self.write(&a.path, &a.data, Write::Behind, a.data.len())
             }
-            OsFunctionCall::WriteBytes(a) => self.write(&a.path, &a.data, false, a.data.len()),
-            OsFunctionCall::AppendBytes(a) => self.write(&a.path, &a.data, true, a.data.len()),
             OsFunctionCall::Open(a) => self.open(&a.path, a.mode),
             OsFunctionCall::Unlink(p) => self.remove(&p).map(|_data| MontyObject::None),
             OsFunctionCall::Rename(a) => self.rename(&a),
@@ -162,7 +181,8 @@ impl Files {
         )
     }
 
-    fn write(&mut self, path: &str, data: &[u8], append: bool, count: usize) -> Answer {
+    fn write(&mut self, path: &str, data: &[u8], how: Write, count: usize) -> Answer {
+        let append = how == Write::Behind;
         let name = named(path)?;
         let is = self.files.get(&name).map(Vec::len);
         let after = data.len() + if append { is.unwrap_or(0) } else { 0 };
@@ -189,9 +209,9 @@ impl Files {
 
     fn open(&mut self, path: &str, mode: FileMode) -> Answer {
         if mode.truncate() {
-            self.write(path, b"", false, 0)?;
+            self.write(path, b"", Write::Over, 0)?;
         } else if mode.create() {
-            self.write(path, b"", true, 0)?;
+            self.write(path, b"", Write::Behind, 0)?;
         } else {
             self.find(path)?;
         }

@@ -12,7 +12,7 @@ use rustix::{
     thread::{Gid, Uid},
 };
 
-/// Users from here on belong to nobody (systemd leaves 0x7000_0000 to 0x7fff_ffff unassigned); a process
+/// Users from here on belong to nobody (systemd leaves `0x7000_0000` to `0x7fff_ffff` unassigned); a process
 /// takes the one with its own number added, so no two running at once share one.
 const FIRST_USER: u32 = 0x7000_0000;
 

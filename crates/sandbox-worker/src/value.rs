@@ -38,9 +38,9 @@ impl Encoder {
             MontyObject::BigInt(n) if n.bits() > DIGITS * 10 / 3 => {
                 json!({ "$type": "int", "$bits": n.bits() })
             }
-            MontyObject::BigInt(n) => self.described("int", n.to_string())?,
+            MontyObject::BigInt(n) => self.described("int", &n.to_string())?,
             MontyObject::Float(f) if f.is_finite() => (*f).into(),
-            MontyObject::Float(f) => self.described("float", f.to_string().to_lowercase())?,
+            MontyObject::Float(f) => self.described("float", &f.to_string().to_lowercase())?,
             MontyObject::String(s) => {
                 self.charge(s.len())?;
                 s.as_str().into()
@@ -60,12 +60,12 @@ impl Encoder {
             other => {
                 let mut text = other.to_string();
                 text.truncate(text.floor_char_boundary(500));
-                self.described(other.type_name(), text)?
+                self.described(other.type_name(), &text)?
             }
         })
     }
 
-    fn described(&mut self, kind: &str, text: String) -> Option<Value> {
+    fn described(&mut self, kind: &str, text: &str) -> Option<Value> {
         self.charge(text.len() + kind.len())?;
         Some(json!({ "$type": kind, "$repr": text }))
     }

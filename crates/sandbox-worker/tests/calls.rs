@@ -1,5 +1,11 @@
 //! What a caller sees: values, files, limits, the end of calls and of the sandbox.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
 use std::{path::PathBuf, time::Duration};
 
 use nexus_sandbox::{

@@ -1,5 +1,7 @@
 //! Any program in bubblewrap: what it sees, what it reaches, and that it ends.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
@@ -122,7 +124,7 @@ def fails(f):
     try: f()
     except OSError as e: return True
 print(fails(lambda: open('/given', 'w')), fails(lambda: open('/x', 'w')), fails(lambda: open('/tmp/x', 'wb').write(bytes(1 << 20))))
-print(fails(lambda: [open(f'/tmp/{i}', 'w') for i in range(200)]), os.listdir('/proc') if os.path.exists('/proc') else None)";
+print(fails(lambda: [open(f'/tmp/{i}', 'w') for i in range(20_000)]), os.listdir('/proc') if os.path.exists('/proc') else None)";
     let server = python(code)
         .read_only_at(&given, "/given")
         .memory("/tmp", 64 << 10);

@@ -116,6 +116,6 @@ impl PythonFull {
         self.read_only
             .iter()
             .map(PathBuf::as_path)
-            .fold(confined, |all, path: &Path| all.as_here(path))
+            .fold(confined, |all, path: &Path| all.here_too(path))
     }
 }

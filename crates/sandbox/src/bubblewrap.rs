@@ -164,7 +164,7 @@ impl Confined {
     #[must_use]
     pub fn system_files(mut self) -> Self {
         for path in ["/usr", "/bin", "/sbin", "/lib", "/lib64"] {
-            self = self.as_here(Path::new(path));
+            self = self.here_too(Path::new(path));
         }
         for path in [
             "/etc/ld.so.cache",
@@ -185,7 +185,7 @@ impl Confined {
     }
 
     /// What is at a path of this machine: a link as a link, anything else read-only, nothing as nothing.
-    pub(crate) fn as_here(mut self, path: &Path) -> Self {
+    pub(crate) fn here_too(mut self, path: &Path) -> Self {
         match (std::fs::read_link(path), path.exists()) {
             (Ok(target), _) => self.mounts.push(Mount::Link(target, path.to_owned())),
             (Err(_), true) => return self.read_only(path),

@@ -178,8 +178,9 @@ impl ErrorKind {
     }
 }
 
-/// Whether a file's name is a bare one: 1 to [`MAX_NAME`] bytes, no separator, no control character, and
-/// not `.` or `..`. So a name can lead nowhere, neither in the sandbox nor where its files are stored.
+/// Whether a file's name is a bare one.
+///
+/// It has 1 to [`MAX_NAME`] bytes, no separator, no control character, and is not `.` or `..`. So a name can lead nowhere, neither in the sandbox nor where its files are stored.
 ///
 /// # Errors
 /// What is wrong with it; the name itself is not repeated, because it may be hostile.

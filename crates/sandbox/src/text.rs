@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// Whether a character may be shown as it is: no control character, no mark that turns the direction of
-/// text, no invisible carrier of other text. Line feed and tab are not plain; [`harmless`] keeps them.
+/// Whether a character may be shown as it is.
+///
+/// It is no control character, no mark that turns the direction of text, no invisible carrier of other text. Line feed and tab are not plain; [`harmless`] keeps them.
 ///
 /// Joiners (U+200C, U+200D) stay, because scripts and emoji need them.
 #[must_use]
@@ -18,7 +19,9 @@ pub const fn is_plain(c: char) -> bool {
         | '\u{e0000}'..='\u{e01ef}') // tags and variation selectors: they smuggle text
 }
 
-/// Bytes as text that a terminal, a browser and a person read alike: invalid UTF-8 becomes U+FFFD, line
+/// Bytes as text that a terminal, a browser and a person read alike.
+///
+/// Invalid UTF-8 becomes U+FFFD, line
 /// feed and tab stay, CR LF becomes LF, and every other character that is not [plain](is_plain) becomes its
 /// escape, such as `\u{1b}`.
 #[must_use]

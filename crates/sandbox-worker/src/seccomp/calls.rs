@@ -1,8 +1,11 @@
 //! The lists, without the calls that are allowed by their arguments.
 
-#[expect(
-    clippy::wildcard_imports,
-    reason = "some two hundred names of one kind"
+#[cfg_attr(
+    not(test),
+    expect(
+        clippy::wildcard_imports,
+        reason = "some two hundred names of one kind"
+    )
 )]
 use libc::*;
 

@@ -5,6 +5,16 @@
 //! `cargo test -- --test-threads 1`.
 
 #![expect(unreachable_pub, reason = "modules of a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests, and rows that cannot exist are named"
+)]
+#![expect(
+    clippy::too_many_lines,
+    clippy::fn_params_excessive_bools,
+    reason = "tables of cases; two backends, one of them CPython"
+)]
 
 mod case;
 mod compute;
