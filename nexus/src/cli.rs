@@ -2,7 +2,9 @@
 
 pub mod approvals;
 pub mod conversations;
+pub mod documents;
 pub mod inbox;
+pub mod mcp;
 pub mod providers;
 pub mod route;
 pub mod tools;
@@ -14,7 +16,9 @@ use clap::{Args, Parser, Subcommand};
 
 use approvals::ApprovalsArgs;
 use conversations::ConversationsArgs;
+use documents::{DocumentsArgs, MemoriesArgs};
 use inbox::InboxArgs;
+use mcp::McpArgs;
 use providers::ProvidersArgs;
 use route::RouteArgs;
 use tools::ToolsArgs;
@@ -124,6 +128,12 @@ Examples:
     Workers(JsonArgs),
     /// Lists the providers of models, and tests one
     Providers(ProvidersArgs),
+    /// Keeps, lists, finds and deletes documents that agents search
+    Documents(DocumentsArgs),
+    /// Lists what agents remember of you, and forgets it
+    Memories(MemoriesArgs),
+    /// Lists MCP servers, and approves the tools they offer
+    Mcp(McpArgs),
     /// Lists the tools, calls or tests one, and switches them off and on
     Tools(ToolsArgs),
     /// Lists the models of all providers

@@ -2,8 +2,10 @@
 
 pub mod approvals;
 pub mod conversations;
+pub mod documents;
 pub mod events;
 pub mod inbox;
+pub mod mcp;
 pub mod tools;
 
 use std::time::Duration;

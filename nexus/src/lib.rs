@@ -11,9 +11,11 @@ pub mod compose;
 pub mod conversations;
 pub mod deciding;
 pub mod doctor;
+pub mod documents;
 pub mod exit;
 pub mod inbox;
 pub mod locate;
+pub mod mcp;
 pub mod near;
 pub mod openapi;
 pub mod progress;
@@ -80,6 +82,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Approvals(args) => block_on(approvals::approvals(&args, &settings()?, out)),
         Command::Inbox(args) => block_on(inbox::inbox(&args, &settings()?, out)),
+        Command::Documents(args) => block_on(documents::documents(&args, &settings()?, out)),
+        Command::Memories(args) => block_on(documents::memories(&args, &settings()?, out)),
+        Command::Mcp(args) => block_on(mcp::mcp(&args, &settings()?, out)),
         Command::Tools(args) => block_on(tools::tools(&args, &settings()?, out)),
         Command::Tail(args) => block_on(tail::tail(&args, &settings()?, out)),
         Command::Trace(args) => block_on(trace::trace(&args, &settings()?, out)),

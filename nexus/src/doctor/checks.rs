@@ -9,6 +9,8 @@ use nexus_provider_router::doctor::{Depth, check_all};
 use nexus_provider_router::service::registry;
 use nexus_provider_router::{ProviderCheck, ProviderStatus};
 use nexus_service_kit::{Clock, config};
+use nexus_tool_executor::sandbox::self_test;
+use nexus_tool_executor::tools::execute_code::CodeBackend;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Check;
@@ -28,6 +30,7 @@ pub async fn all(settings: &Settings) -> Vec<Check> {
     let holder = holder(settings).await;
     let mut checks = vec![configuration(settings)];
     checks.extend(providers(settings).await);
+    checks.push(sandbox(settings).await);
     checks.push(store(settings).await);
     checks.extend(bus(settings).await);
     checks.extend([
@@ -69,6 +72,35 @@ fn configuration(settings: &Settings) -> Check {
         Some(file) => Check::ok("config", file.display().to_string()),
         None => Check::ok("config", "built-in defaults; there is no config/nexus.yaml"),
     }
+}
+
+/// Whether code can be run: the sandbox's own test, which starts it and ends it again.
+async fn sandbox(settings: &Settings) -> Check {
+    use nexus_tool_executor::{Config, DEFAULT_CONFIG, NAME};
+    let section = settings.source.section::<Config>(NAME, DEFAULT_CONFIG);
+    let code = match section {
+        Ok(config) => config.code,
+        Err(error) => return Check::bad("sandbox", error.to_string(), "Correct it and look again"),
+    };
+    if code.backend == CodeBackend::Off {
+        return Check::ok("sandbox", "switched off: `execute_code` cannot be used");
+    }
+    let tested = match code.settings() {
+        Ok(settings) => self_test(&settings.worker, &settings.backend).await,
+        Err(why) => {
+            let todo = "Build it, or switch it off: tool-executor.code.backend=off";
+            return Check::bad("sandbox", why, todo);
+        }
+    };
+    if tested.passed() {
+        let held = tested.checks.len();
+        return Check::ok(
+            "sandbox",
+            format!("{} holds, {held} checks", tested.backend),
+        );
+    }
+    let todo = "Mend what is named; until then `execute_code` runs nothing";
+    Check::bad("sandbox", tested.failures(), todo)
 }
 
 /// The providers of the file, and whether their servers answer.

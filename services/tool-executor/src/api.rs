@@ -1,5 +1,9 @@
 //! Tools over HTTP: what there is, switching off and on, and calling one.
 
+mod documents;
+pub mod documents_view;
+mod mcp;
+pub mod mcp_view;
 pub mod view;
 
 use std::sync::Arc;
@@ -13,12 +17,15 @@ use nexus_contracts::principal::Principal;
 use nexus_contracts::settings::Privacy;
 use nexus_contracts::tool::{Taint, ToolSwitch};
 use nexus_contracts::{Envelope, Extra, MessageId, Metadata, channels};
+use nexus_mcp::Fleet;
 use nexus_service_kit::{Deps, Problem, RequestError, RequestTiming, TableView, request};
+use nexus_web::page::Reader;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::handler::Executor;
+use crate::knowledge::Knowledge;
 use crate::registry::Entry;
 use crate::switches::{SwitchError, Switches};
 
@@ -36,10 +43,22 @@ pub struct Api {
     pub executor: Arc<Executor>,
     /// What is switched off.
     pub switches: Switches,
+    /// MCP servers.
+    pub fleet: Fleet,
+    /// What is known.
+    pub knowledge: Shelf,
     /// Bus and clock.
     pub deps: Deps,
     /// Who may ask.
     pub principals: TableView<Principal>,
+}
+
+/// Documents and memories, and what makes text of what is none.
+pub struct Shelf {
+    /// What is known.
+    pub all: Knowledge,
+    /// Reads HTML and PDF.
+    pub reader: Reader,
 }
 
 type Shared = State<Arc<Api>>;
@@ -78,6 +97,8 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(list_tools))
         .routes(routes!(get_tool, switch_tool))
         .routes(routes!(call_tool))
+        .merge(documents::described())
+        .merge(mcp::described())
 }
 
 /// Lists the tools, and how they fare here.

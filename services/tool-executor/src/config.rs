@@ -7,7 +7,9 @@ use nexus_contracts::tool::CallLimits;
 use nexus_service_kit::breaker::BreakerPolicy;
 use serde::Deserialize;
 
+use crate::knowledge::KnowledgeConfig;
 use crate::quota::Quota;
+use crate::tools::execute_code::Code;
 use crate::web::WebConfig;
 
 /// Every key, commented; also the defaults.
@@ -33,6 +35,12 @@ pub struct Config {
     pub breaker: BreakerPolicy,
     /// How often an organisation may call a tool; `*` for each that is not named.
     pub quotas: BTreeMap<String, Quota>,
+    /// How code is run.
+    pub code: Code,
+    /// What an organisation knows.
+    pub knowledge: KnowledgeConfig,
+    /// MCP servers.
+    pub mcp: nexus_mcp::Config,
     /// How tools reach the web.
     pub web: WebConfig,
     /// How long results outlive the command's deadline.

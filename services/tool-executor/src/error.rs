@@ -32,6 +32,18 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Chroma cannot be used as it is configured.
+    #[error("tool-executor.knowledge.chroma: {reason}")]
+    Chroma {
+        /// What is wrong.
+        reason: String,
+    },
+    /// An MCP server cannot be started as it is configured.
+    #[error("tool-executor.mcp: {reason}")]
+    Mcp {
+        /// What is wrong.
+        reason: String,
+    },
     /// The web cannot be reached as it is configured.
     #[error("tool-executor.web: {reason}")]
     Web {

@@ -11,6 +11,7 @@ use nexus_contracts::events::{ConversationDeleted, Event, ReceiptRecorded};
 use nexus_contracts::{
     ContractError, Envelope, Extra, MessageId, Metadata, OrgId, Timestamp, channels, derive_id,
 };
+use nexus_retrieval::Memory;
 use nexus_service_kit::{BatchHandler, Clock, Failure, Message, Outcome, outgoing};
 use nexus_store::Ledger;
 
@@ -26,6 +27,8 @@ pub struct Keeper {
     pub ledger: Ledger,
     /// What is switched off in conversations.
     pub switches: Switches,
+    /// What is remembered of people, and from which conversation.
+    pub memory: Memory,
     /// Dates the receipts.
     pub clock: Clock,
 }
@@ -67,13 +70,17 @@ impl Keeper {
                 .decode()
                 .map_err(|error| Failure::reject(error.to_string()))?;
             let about = deleted.conversation_id.to_string();
+            let wait = |error: &dyn std::fmt::Display| {
+                Failure::wait(STORE_PAUSE, format!("results cannot be erased: {error}"))
+            };
+            let id = deleted.conversation_id;
+            let unnamed = self.memory.conversation_deleted(org, id).await;
+            unnamed.map_err(|error| wait(&error))?;
             let erased = async {
                 self.switches.forget(org, &about).await?;
                 self.ledger.erase(org, &about).await
             };
-            let erased = erased.await.map_err(|error| {
-                Failure::wait(STORE_PAUSE, format!("results cannot be erased: {error}"))
-            })?;
+            let erased = erased.await.map_err(|error| wait(&error))?;
             tracing::info!(%org, conversation = about, erased, "a conversation was erased");
         }
         Ok(org)

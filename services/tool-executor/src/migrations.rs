@@ -8,13 +8,14 @@ pub const SET: &str = "tools";
 /// In order; what was released is never changed.
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
-    name: "switches and quotas",
+    name: "switches, quotas and approved tools of MCP servers",
     sqlite: TABLES,
     postgres: TABLES,
 }];
 
 // `tool_switch` names what is switched off; `scope` is a conversation, or empty for all of the
 // organisation's. `tool_quota` counts the calls of one window of time, which begins at `began`.
+// `mcp_pin` holds the definitions that were approved, as JSON.
 const TABLES: &str = "
 CREATE TABLE tool_switch (
     org_id TEXT NOT NULL,
@@ -29,5 +30,11 @@ CREATE TABLE tool_quota (
     began BIGINT NOT NULL,
     calls BIGINT NOT NULL,
     PRIMARY KEY (org_id, tool)
+);
+CREATE TABLE mcp_pin (
+    org_id TEXT NOT NULL,
+    server TEXT NOT NULL,
+    known TEXT NOT NULL,
+    PRIMARY KEY (org_id, server)
 );
 ";

@@ -7,6 +7,7 @@ use nexus_store::{Ledger, Store};
 use tokio::sync::watch;
 
 use crate::artefacts::Artefacts;
+use crate::knowledge::Knowledge;
 use crate::web::Web;
 use crate::{Config, Error};
 
@@ -23,6 +24,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// What calls leave behind.
     pub artefacts: Artefacts,
+    /// What is known.
+    pub knowledge: Knowledge,
     /// What reaches the web.
     pub web: Web,
     /// Told when a tool is listed otherwise than before, such as one that has become ready.
@@ -37,6 +40,7 @@ impl Parts {
     pub fn new(deps: &Deps, config: &Arc<Config>, store: Store) -> Result<Self, Error> {
         let ledger = Ledger::new(store.clone());
         Ok(Self {
+            knowledge: Knowledge::new(deps, &config.knowledge, store.clone())?,
             web: Web::new(&config.web)?,
             deps: deps.clone(),
             config: Arc::clone(config),

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use crate::parts::Parts;
 use crate::tool::AnyTool;
 use crate::tools::{
-    AskModel, CurrentTime, HttpRequest, LoadWebPage, MathSolver, PerplexitySearch, ReadResult,
-    WebSearch,
+    AddDocument, AskModel, CurrentTime, ExecuteCode, Forget, HttpRequest, LoadWebPage, MathSolver,
+    PerplexitySearch, ReadResult, Recall, Remember, SearchDocuments, WebSearch,
 };
 use crate::{Config, Error};
 
@@ -22,13 +22,19 @@ use crate::{Config, Error};
 #[must_use]
 pub fn catalogue(parts: &Parts) -> Vec<Arc<dyn AnyTool>> {
     vec![
+        Arc::new(AddDocument::new(parts)),
         Arc::new(AskModel::new(parts)),
         Arc::new(CurrentTime),
+        Arc::new(ExecuteCode::new(parts)),
+        Arc::new(Forget::new(parts)),
         Arc::new(HttpRequest::new(parts)),
         Arc::new(LoadWebPage::new(parts)),
         Arc::new(MathSolver::new()),
         Arc::new(PerplexitySearch::new(parts)),
         Arc::new(ReadResult::new(parts)),
+        Arc::new(Recall::new(parts)),
+        Arc::new(Remember::new(parts)),
+        Arc::new(SearchDocuments::new(parts)),
         Arc::new(WebSearch::new(parts)),
     ]
 }

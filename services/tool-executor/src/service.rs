@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nexus_contracts::{channels, tables};
+use nexus_retrieval::Retrieval;
 use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{
     ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_batches, consume_each,
@@ -12,10 +13,11 @@ use nexus_service_kit::{
 use nexus_store::Ledger;
 use nexus_store::ledger::MAX_RESULT_BYTES;
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, Shelf};
 use crate::handler::Executor;
 use crate::health::{Health, announce};
 use crate::keeper::Keeper;
+use crate::mcp;
 use crate::migrations::{MIGRATIONS, SET};
 use crate::parts::Parts;
 use crate::publisher::Publisher;
@@ -67,14 +69,22 @@ impl Service for ToolExecutor {
         self.check()?;
         let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
         store.migrate(SET, MIGRATIONS).await?;
+        store.migrate("retrieval", Retrieval::MIGRATIONS).await?;
         let parts = Parts::new(deps, &self.config, store)?;
         let registry = Registry::new((self.tools)(&parts), &self.config)?;
         let executor = Arc::new(executor(&parts, registry).await);
         let switches = Switches::new(parts.store.clone(), deps.bus.clone());
+        let registry = Arc::clone(&executor.registry);
+        let fleet = mcp::start(deps, &self.config.mcp, parts.store.clone(), registry).await?;
         keep_tables(&parts, &executor, &switches);
         consume(&parts, &executor, &switches);
         let api = Api {
             executor,
+            fleet,
+            knowledge: Shelf {
+                all: parts.knowledge.clone(),
+                reader: parts.web.reader.clone(),
+            },
             switches,
             deps: deps.clone(),
             principals: TableView::watch(deps, tables::PRINCIPALS).await,
@@ -131,6 +141,7 @@ fn consume(parts: &Parts, executor: &Arc<Executor>, switches: &Switches) {
     let keeper = Keeper {
         ledger: parts.ledger.clone(),
         switches: switches.clone(),
+        memory: parts.knowledge.memory(),
         clock: deps.clock.clone(),
     };
     let spec = ConsumerSpec {

@@ -95,6 +95,17 @@ pub struct ToolContext {
 }
 
 impl ToolContext {
+    /// Whoever asked.
+    ///
+    /// # Errors
+    /// When nobody is known to have.
+    pub fn person(&self) -> Result<UserId, ToolError> {
+        self.user_id.ok_or_else(|| {
+            let why = "nobody is known to have asked, so there is nobody whose it would be";
+            ToolError::Failed(why.to_owned())
+        })
+    }
+
     /// Whose artefacts a call may use.
     #[must_use]
     pub const fn whose(&self) -> Whose {

@@ -55,8 +55,9 @@ async fn schemas_are_plain_objects_a_provider_accepts() -> Result<()> {
     let registry = Registry::new(catalogue(&parts), &parts.config)?;
     assert_eq!(
         registry.names(),
-        "ask_model, current_time, http_request, load_web_page, math_solver, perplexity_search, \
-         read_result, web_search"
+        "add_document, ask_model, current_time, execute_code, forget, http_request, \
+         load_web_page, math_solver, perplexity_search, read_result, recall, remember, \
+         search_documents, web_search"
     );
     for spec in registry.listed() {
         let schema = spec

@@ -8,6 +8,7 @@ use nexus_contracts::events::{ConversationDeleted, ConversationRenamed, Event, R
 use nexus_contracts::{
     ConversationId, Envelope, Extra, FieldsContext, MessageId, Metadata, OrgId, Timestamp, channels,
 };
+use nexus_retrieval::{Limits, Retrieval};
 use nexus_service_kit::{BatchHandler, Clock, Message, Outcome, Stores, envelope_of, outgoing};
 use nexus_store::Ledger;
 use nexus_testkit::{wait_for, wait_until};
@@ -157,7 +158,9 @@ on_every_database! {
         let batch: Vec<Message> = batch.into_iter().map(message).collect();
         store.migrate(SET, MIGRATIONS).await?;
         let switches = Switches::new(store.clone(), world.bus.clone());
-        let keeper = Keeper { ledger: Ledger::new(store), switches, clock };
+        store.migrate("retrieval", Retrieval::MIGRATIONS).await?;
+        let memory = Retrieval::new(store.clone(), Limits::default(), None, None).memory();
+        let keeper = Keeper { ledger: Ledger::new(store), switches, memory, clock };
         let outcomes = keeper.handle(batch.clone()).await;
         assert!(outcomes[1].is_err(), "whose conversation is it?");
         let receipts = sent(outcomes)?;

@@ -29,9 +29,12 @@ async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
     let world = World::new().await?;
     let worker = world.worker(&[]).await?;
     let all = [
+        "add_document",
         "ask_model",
         "away",
         "current_time",
+        "execute_code",
+        "forget",
         "gated",
         "http_request",
         "load_web_page",
@@ -41,6 +44,9 @@ async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
         "panics",
         "perplexity_search",
         "read_result",
+        "recall",
+        "remember",
+        "search_documents",
         "web_search",
     ];
     world.lists(&all).await?;

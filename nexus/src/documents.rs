@@ -1,0 +1,268 @@
+//! `nexus documents` and `nexus memories`: what an organisation and its agents know.
+
+use std::io::Write;
+use std::path::Path;
+
+use nexus_tool_executor::api::documents_view::{DocumentView, MemoryView, PartView};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::documents::{
+    AddArgs, DocumentsAction, DocumentsArgs, ForgetArgs, IdArgs, ListArgs, MemoriesAction,
+    MemoriesArgs, MemoriesListArgs, SearchArgs,
+};
+use crate::client::documents::NewDocument;
+use crate::exit::Failure;
+use crate::locate::locate;
+use crate::settings::Settings;
+use crate::style::{Tone, column, cut, toned};
+
+/// Most characters of a found part that are shown.
+const SHOWN: usize = 300;
+
+/// Keeps, lists, finds or deletes documents.
+///
+/// # Errors
+/// When no node can be found, or what it says against it.
+pub async fn documents(
+    args: &DocumentsArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    match &args.action {
+        DocumentsAction::Add(args) => add(args, settings, out).await,
+        DocumentsAction::List(args) => list(args, settings, out).await,
+        DocumentsAction::Search(args) => search(args, settings, out).await,
+        DocumentsAction::Delete(args) => delete(args, settings, out).await,
+    }
+}
+
+/// Lists or forgets memories.
+///
+/// # Errors
+/// As [`documents`].
+pub async fn memories(
+    args: &MemoriesArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    match &args.action {
+        None => remembered(&args.list, settings, out).await,
+        Some(MemoriesAction::List(args)) => remembered(args, settings, out).await,
+        Some(MemoriesAction::Forget(args)) => forget(args, settings, out).await,
+    }
+}
+
+async fn add(args: &AddArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
+    let name = args.file.display();
+    let body = tokio::fs::read(&args.file).await;
+    let body = body.map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))?;
+    let file = args.file.file_name().unwrap_or_default();
+    let mut about = vec![
+        ("source", file.to_string_lossy().into_owned()),
+        ("collection", args.collection.clone()),
+        ("shared", args.shared.to_string()),
+        ("untrusted", args.untrusted.to_string()),
+    ];
+    about.extend(args.title.clone().map(|title| ("title", title)));
+    let document = NewDocument {
+        content_type: media_type(&args.file)?,
+        about,
+        body,
+    };
+    let found = locate(settings, &args.node).await?;
+    let added = found.client.add_document(document).await;
+    found.leave().await?;
+    let added = added?;
+    if args.print.json {
+        return print(&added, out);
+    }
+    let id = toned(Tone::Name, &added.id);
+    writeln!(out, "{} {name}: {} parts, {id}", added.outcome, added.parts)?;
+    if let Some(why) = &added.not_embedded {
+        writeln!(out, "  → found by words alone: {why}")?;
+    }
+    Ok(())
+}
+
+/// What a file is, by its name.
+fn media_type(file: &Path) -> Result<&'static str, Failure> {
+    let ending = file.extension().unwrap_or_default().to_string_lossy();
+    match ending.to_ascii_lowercase().as_str() {
+        "md" | "markdown" => Ok("text/markdown"),
+        "txt" | "text" | "" => Ok("text/plain"),
+        "csv" => Ok("text/csv"),
+        "html" | "htm" => Ok("text/html"),
+        "pdf" => Ok("application/pdf"),
+        other => Err(
+            Failure::usage(format!("files that end in .{other} are not read"))
+                .todo("Give a .md, .txt, .csv, .html or .pdf file"),
+        ),
+    }
+}
+
+async fn list(args: &ListArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
+    let found = locate(settings, &args.node).await?;
+    let listed = async {
+        let (mut all, mut before) = (Vec::new(), None);
+        loop {
+            let page = found
+                .client
+                .documents(args.collection.as_deref(), before.as_deref());
+            let page = page.await?;
+            all.extend(page.documents);
+            before = page.next;
+            if before.is_none() {
+                return Ok::<_, Failure>(all);
+            }
+        }
+    };
+    let listed = listed.await;
+    found.leave().await?;
+    let listed = listed?;
+    if args.print.json {
+        return print(&json!({ "documents": listed }), out);
+    }
+    if listed.is_empty() {
+        writeln!(
+            out,
+            "{}",
+            toned(
+                Tone::Faint,
+                "no documents; `nexus documents add FILE` keeps one"
+            )
+        )?;
+    }
+    for document in &listed {
+        writeln!(out, "{}", document_line(document))?;
+    }
+    Ok(())
+}
+
+fn document_line(document: &DocumentView) -> String {
+    let whose = if document.shared { "shared" } else { "yours" };
+    let line = [
+        toned(Tone::Name, &document.id),
+        column(Tone::Faint, whose, 6),
+        column(Tone::Faint, &document.collection, 12),
+        column(Tone::Strong, &document.title, 40),
+        format!("{} parts", document.parts),
+    ];
+    line.join("  ")
+}
+
+async fn search(
+    args: &SearchArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let found = locate(settings, &args.node).await?;
+    let collection = args.collection.as_deref();
+    let parts = found
+        .client
+        .find_documents(&args.query, collection, args.limit)
+        .await;
+    found.leave().await?;
+    let parts = parts?;
+    if args.print.json {
+        return print(&parts, out);
+    }
+    if let Some(why) = &parts.reason {
+        writeln!(
+            out,
+            "{}",
+            toned(Tone::Faint, format!("by words alone: {why}"))
+        )?;
+    }
+    if parts.parts.is_empty() {
+        writeln!(out, "{}", toned(Tone::Faint, "nothing was found"))?;
+    }
+    for part in &parts.parts {
+        writeln!(out, "{}", part_lines(part))?;
+    }
+    Ok(())
+}
+
+fn part_lines(part: &PartView) -> String {
+    let place = format!("{} {}–{}", part.source, part.start, part.end);
+    format!(
+        "{}  {}\n  {}",
+        toned(Tone::Strong, &part.title),
+        toned(Tone::Faint, place),
+        cut(&part.text, SHOWN)
+    )
+}
+
+async fn delete(args: &IdArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
+    let found = locate(settings, &args.node).await?;
+    let deleted = found.client.delete_document(&args.id).await;
+    found.leave().await?;
+    deleted?;
+    Ok(writeln!(out, "deleted {}", args.id)?)
+}
+
+async fn remembered(
+    args: &MemoriesListArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let found = locate(settings, &args.node).await?;
+    let listed = async {
+        let (mut all, mut before) = (Vec::new(), None);
+        loop {
+            let page = found.client.memories(before.as_deref()).await?;
+            all.extend(page.memories);
+            before = page.next;
+            if before.is_none() {
+                return Ok::<_, Failure>(all);
+            }
+        }
+    };
+    let listed = listed.await;
+    found.leave().await?;
+    let listed = listed?;
+    if args.print.json {
+        return print(&json!({ "memories": listed }), out);
+    }
+    if listed.is_empty() {
+        writeln!(
+            out,
+            "{}",
+            toned(Tone::Faint, "nothing is remembered of you")
+        )?;
+    }
+    for memory in &listed {
+        writeln!(out, "{}", memory_line(memory))?;
+    }
+    Ok(())
+}
+
+fn memory_line(memory: &MemoryView) -> String {
+    let note = if memory.untrusted {
+        "  (after a stranger's words were read)"
+    } else {
+        ""
+    };
+    format!(
+        "{}  {}{note}",
+        toned(Tone::Name, &memory.id),
+        cut(&memory.text, SHOWN)
+    )
+}
+
+async fn forget(
+    args: &ForgetArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let found = locate(settings, &args.node).await?;
+    let forgotten = found.client.forget(args.id.as_deref()).await;
+    found.leave().await?;
+    let count = forgotten?.deleted;
+    Ok(writeln!(out, "forgot {count}")?)
+}
+
+fn print(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(Failure::failed)?;
+    Ok(writeln!(out, "{text}")?)
+}

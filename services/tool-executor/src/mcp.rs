@@ -1,0 +1,71 @@
+//! Tools of MCP servers, beside ours: found, pinned, called.
+//!
+//! Servers are the operator's: they are configured for the whole installation. What one offers is
+//! approved by the hash of its definition, and stops when that changes.
+
+mod pins;
+mod tool;
+mod waiting;
+
+use std::sync::Arc;
+
+use nexus_mcp::{Bubblewrap, Config, Fleet, Parts as FleetParts};
+use nexus_service_kit::{ConfigSource, Deps};
+use nexus_store::Store;
+use secrecy::ExposeSecret;
+
+use crate::Registry;
+use crate::error::Error;
+use crate::tool::AnyTool;
+
+use pins::StoredPins;
+use tool::McpTool;
+use waiting::Waiting;
+
+/// Where the tools of all servers come from, as the registry sees it.
+const SOURCE: &str = "mcp";
+
+/// Starts the servers and keeps the registry in step with what they offer, until the node stops.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub(crate) async fn start(
+    deps: &Deps,
+    config: &Config,
+    store: Store,
+    registry: Arc<Registry>,
+) -> Result<Fleet, Error> {
+    let fleet = Fleet::new(FleetParts {
+        launcher: Arc::new(Bubblewrap::of_system()),
+        pins: Arc::new(StoredPins { store }),
+        environment: Arc::new(|name| {
+            ConfigSource::env_secret(name).map(|value| value.expose_secret().to_owned())
+        }),
+        sampler: None,
+    });
+    let bad = |error: nexus_mcp::Error| Error::Mcp {
+        reason: error.to_string(),
+    };
+    fleet.apply(config).await.map_err(bad)?;
+    deps.tasks
+        .spawn("tools.mcp", follow(deps.clone(), fleet.clone(), registry));
+    Ok(fleet)
+}
+
+async fn follow(deps: Deps, fleet: Fleet, registry: Arc<Registry>) {
+    let mut news = fleet.news();
+    loop {
+        let tools = fleet.tools().into_iter();
+        let tools = tools.map(|tool| Arc::new(McpTool::new(&fleet, tool)) as Arc<dyn AnyTool>);
+        let waiting = fleet.pending().into_iter();
+        let waiting = waiting.map(|change| Arc::new(Waiting::new(&change)) as Arc<dyn AnyTool>);
+        if let Err(error) = registry.replace(SOURCE, tools.chain(waiting).collect()) {
+            tracing::error!(%error, "the tools of MCP servers cannot be listed");
+        }
+        let changed = deps.shutdown.run_until_cancelled(news.changed()).await;
+        if !matches!(changed, Some(Ok(()))) {
+            break;
+        }
+    }
+    fleet.shutdown().await;
+}
