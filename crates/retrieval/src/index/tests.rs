@@ -114,6 +114,11 @@ proptest! {
                 let query = (&space(number), [0.8, 0.6].as_slice());
                 let nearest = index.nearest(query, &within, 5);
                 prop_assert_eq!(&nearest, &anew.nearest(query, &within, 5));
+                for scored in &nearest {
+                    let id = u8::try_from(scored.key.document.as_u128()).unwrap();
+                    let chunk = &truth[&id].0.1[scored.key.ordinal as usize];
+                    prop_assert_eq!(chunk.1.map(|(space, _)| space), Some(number));
+                }
                 let found = lexical.iter().chain(&nearest);
                 let ids = found.map(|scored| u8::try_from(scored.key.document.as_u128()).unwrap());
                 for id in ids {
