@@ -1,5 +1,7 @@
 //! A hostile child against the executor's reader, and hostile bytes against people's eyes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use nexus_sandbox::{
     protocol::{
         FileData, MAX_NAME, Outcome, Reply, check_name,
@@ -44,7 +46,7 @@ proptest! {
         let length = u32::try_from(body.len()).unwrap().to_le_bytes();
         let bytes = [b"NXS\x01".as_slice(), &length, &body].concat();
         let expected = serde_json::from_slice::<Value>(&body).ok();
-        prop_assert_eq!(read::<Value>(&bytes).ok(), expected.clone());
+        prop_assert_eq!(&read::<Value>(&bytes).ok(), &expected);
         prop_assert_eq!(received(&bytes).ok(), expected);
     }
 

@@ -8,6 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, ConfigError, LogConfig};
 
+/// Libraries that log what others say in full; a filter that names them is heard all the same.
+const QUIET: &str = "rmcp=warn";
+
 /// Upper bounds of durations, in seconds: from a step in memory to a long model call.
 const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0,
@@ -58,7 +61,7 @@ pub fn install_logs(log: &LogConfig) -> Result<(), ConfigError> {
         Some(text) => ("RUST_LOG", text),
         None => ("log.level", log.level.clone()),
     };
-    let filter = EnvFilter::try_new(&text).map_err(|error| {
+    let filter = EnvFilter::try_new(format!("{QUIET},{text}")).map_err(|error| {
         ConfigError::invalid(key, format!("`{text}` is not a log filter: {error}"))
     })?;
     let builder = tracing_subscriber::fmt()

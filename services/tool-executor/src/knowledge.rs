@@ -129,6 +129,24 @@ impl Knowledge {
         &self.retrieval
     }
 
+    /// Makes vectors of what has none yet, of every organisation, so many chunks of each.
+    ///
+    /// # Errors
+    /// When the database fails; that nobody makes vectors is no error.
+    pub async fn backfill(
+        &self,
+        store: &Store,
+        budget: usize,
+    ) -> Result<(), nexus_retrieval::Error> {
+        for org in store.organisations().await? {
+            let filled = self.retrieval.backfill(org, budget).await?;
+            if filled.embedded > 0 {
+                tracing::info!(%org, embedded = filled.embedded, left = filled.left, "vectors were made");
+            }
+        }
+        Ok(())
+    }
+
     /// What is remembered of people.
     #[must_use]
     pub fn memory(&self) -> Memory {

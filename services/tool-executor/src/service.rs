@@ -10,13 +10,14 @@ use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{
     ConsumerSpec, Deps, Service, ServiceError, Started, TableView, consume_batches, consume_each,
 };
-use nexus_store::Ledger;
 use nexus_store::ledger::MAX_RESULT_BYTES;
+use nexus_store::{Ledger, Store};
 
 use crate::api::{self, Api, Shelf};
 use crate::handler::Executor;
 use crate::health::{Health, announce};
 use crate::keeper::Keeper;
+use crate::knowledge::Knowledge;
 use crate::mcp;
 use crate::migrations::{MIGRATIONS, SET};
 use crate::parts::Parts;
@@ -32,6 +33,10 @@ pub const NAME: &str = "tool-executor";
 
 /// How often results nobody asks for any more are dropped.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
+
+/// How often, and how many chunks of an organisation at a time, vectors are made of what has none.
+const BACKFILL_EVERY: Duration = Duration::from_mins(1);
+const BACKFILL: usize = 256;
 
 /// Makes the tools of this process.
 type Made = Box<dyn Fn(&Parts) -> Vec<Arc<dyn AnyTool>> + Send + Sync>;
@@ -134,6 +139,11 @@ fn keep_tables(parts: &Parts, executor: &Executor, switches: &Switches) {
         .spawn("tools.health", announce::keep(deps.clone(), health));
     deps.tasks
         .spawn("tools.prune", prune(deps.clone(), parts.ledger.clone()));
+    if parts.config.knowledge.embeddings.enabled {
+        let (knowledge, store) = (parts.knowledge.clone(), parts.store.clone());
+        deps.tasks
+            .spawn("tools.backfill", backfill(deps.clone(), knowledge, store));
+    }
 }
 
 fn consume(parts: &Parts, executor: &Arc<Executor>, switches: &Switches) {
@@ -174,6 +184,23 @@ impl ToolExecutor {
             return bad("keep_bytes", "at most 8388608 bytes");
         }
         Ok(())
+    }
+}
+
+/// Makes vectors of what has none yet: documents that came while nobody made any.
+async fn backfill(deps: Deps, knowledge: Knowledge, store: Store) {
+    let mut pauses = Backoff::of_loop(&deps.clock);
+    loop {
+        let pause = tokio::time::sleep(pauses.jittered(BACKFILL_EVERY));
+        if deps.shutdown.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+        let filled = deps
+            .shutdown
+            .run_until_cancelled(knowledge.backfill(&store, BACKFILL));
+        if let Some(Err(error)) = filled.await {
+            tracing::warn!(%error, "vectors could not be made; they are next time");
+        }
     }
 }
 
