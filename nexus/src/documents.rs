@@ -62,8 +62,11 @@ async fn add(args: &AddArgs, settings: &Settings, out: &mut impl Write) -> Resul
         ("source", file.to_string_lossy().into_owned()),
         ("collection", args.collection.clone()),
         ("shared", args.shared.to_string()),
-        ("untrusted", args.untrusted.to_string()),
     ];
+    about.extend(
+        args.untrusted
+            .map(|untrusted| ("untrusted", untrusted.to_string())),
+    );
     about.extend(args.title.clone().map(|title| ("title", title)));
     let document = NewDocument {
         content_type: media_type(&args.file)?,

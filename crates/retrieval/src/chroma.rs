@@ -68,6 +68,7 @@ impl Chroma {
     /// When the client cannot be made.
     pub fn new(config: ChromaConfig) -> Result<Self, VectorError> {
         let client = reqwest::Client::builder()
+            .no_proxy()
             .timeout(config.timeout)
             .redirect(reqwest::redirect::Policy::none())
             .build();

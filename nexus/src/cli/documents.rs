@@ -47,9 +47,9 @@ pub struct AddArgs {
     /// All of the organisation may find it
     #[arg(long)]
     pub shared: bool,
-    /// It was written by strangers: what agents do after reading it is watched more closely
-    #[arg(long)]
-    pub untrusted: bool,
+    /// Whether strangers wrote it, so that what agents do after reading it is watched [default: HTML and PDF]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub untrusted: Option<bool>,
     /// How to print.
     #[command(flatten)]
     pub print: JsonArgs,

@@ -111,6 +111,13 @@ fn words(event_type: &str, payload: &Value) -> String {
         "tool.requested" => format!("{} {}", text("/name"), text("/arguments")),
         "tool.completed" => format!("{} = {}", text("/name"), text("/result")),
         "tool.failed" => format!("{}: {} {}", text("/name"), text("/code"), text("/detail")),
+        "approval.requested" => format!(
+            "{} {}: {}",
+            text("/tool"),
+            text("/arguments"),
+            text("/reason")
+        ),
+        "approval.decided" => format!("{} {}", text("/decision"), text("/comment")),
         "usage.recorded" => {
             let (provider, model) = (text("/provider"), text("/model"));
             let tokens = [text("/usage/input_tokens"), text("/usage/output_tokens")];

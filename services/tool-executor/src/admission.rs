@@ -101,6 +101,9 @@ impl Held<'_> {
             }
             Ok(_) => Ok(None),
             Err(error) => {
+                executor
+                    .health
+                    .ended(name, crate::health::Said::Nothing, now);
                 // Nothing ran: whoever has the message next begins anew.
                 let (org, id) = (self.call.org, &self.call.command.id);
                 if let Err(error) = executor.ledger.release(org, id, self.epoch).await {
@@ -118,7 +121,8 @@ impl Held<'_> {
         dropped_bytes: u64,
     ) -> Result<WholeResult, String> {
         let command = &self.call.command;
-        let reference = command.id.to_string();
+        // Of this attempt: another one may have been told something else.
+        let reference = format!("{}.{}", command.id, self.epoch);
         let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
         let whose = Whose {
             org: self.call.org,

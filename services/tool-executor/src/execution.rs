@@ -89,6 +89,8 @@ impl Execution<'_> {
         let started = Instant::now();
         let (ended, ()) = tokio::join!(self.watch(), self.report("started", self.arguments()));
         let Ok(ended) = ended else {
+            let (name, now) = (&self.entry.listed.name, self.held.executor.clock.now());
+            self.held.executor.health.ended(name, Said::Nothing, now);
             return Err(self.give_back().await);
         };
         let ended = match ended {
@@ -308,7 +310,7 @@ fn said(ended: &Ended) -> Said {
         Ended::Completed { .. } => Said::Works,
         Ended::Failed { code, detail } => match code.as_str() {
             "unavailable" | "timeout" | BROKE => Said::Broken(detail.clone()),
-            "cancelled" | "deadline_exceeded" => Said::Nothing,
+            "cancelled" | "deadline_exceeded" | "bad_arguments" => Said::Nothing,
             _ => Said::Works,
         },
     }

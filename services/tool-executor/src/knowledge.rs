@@ -129,7 +129,8 @@ impl Knowledge {
         &self.retrieval
     }
 
-    /// Makes vectors of what has none yet, of every organisation, so many chunks of each.
+    /// Makes vectors of what has none yet, of every organisation, so many chunks of each: by providers
+    /// that are here, since it is not kept where each text may go.
     ///
     /// # Errors
     /// When the database fails; that nobody makes vectors is no error.
@@ -196,7 +197,10 @@ impl Embedder for BusEmbedder {
         texts: Vec<String>,
         _: TextKind,
     ) -> Result<Embeddings, EmbedError> {
-        let of_the_call = PRIVACY.try_with(|privacy| *privacy).unwrap_or_default();
+        // A text of which nobody says where it may go stays here: what is made up for later may be of a
+        // conversation that must not leave.
+        let said = PRIVACY.try_with(|privacy| *privacy);
+        let of_the_call = said.unwrap_or(Privacy::LocalOnly);
         let event = EmbeddingRequested {
             input: texts,
             provider: self.config.provider.clone(),

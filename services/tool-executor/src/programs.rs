@@ -16,10 +16,14 @@ pub fn find(name: &str, configured: &Path, key: &str) -> Result<PathBuf, String>
     if let Some(folder) = own.ok().as_deref().and_then(Path::parent) {
         candidates.push(folder.join(name));
         // Test programs are one folder below.
-        candidates.extend(folder.parent().map(|above| above.join(name)));
+        let is_test = folder.file_name().is_some_and(|last| last == "deps");
+        let above = folder.parent().filter(|_| is_test);
+        candidates.extend(above.map(|above| above.join(name)));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    candidates.extend(std::env::split_paths(&path).map(|folder| folder.join(name)));
+    // A relative folder would be whoever's folder this is started in.
+    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    candidates.extend(folders.map(|folder| folder.join(name)));
     let found = candidates.into_iter().find(|path| path.is_file());
     found.ok_or_else(|| {
         format!(

@@ -180,6 +180,8 @@ impl Registry {
 
     /// Lists every tool anew whenever one says that it changed.
     pub(crate) async fn follow(self: Arc<Self>, mut changed: watch::Receiver<()>) {
+        // What changed before anybody listened.
+        self.relist();
         while changed.changed().await.is_ok() {
             self.relist();
         }

@@ -116,7 +116,7 @@ impl Switches {
     async fn project(&self) -> Result<(), SwitchError> {
         let mut shown = BTreeMap::new();
         for entry in self.bus.table_list(tables::TOOLS_OFF).await? {
-            shown.insert(entry.key, entry.value);
+            shown.insert(entry.key, entry.version);
         }
         // Read after the table: a switch that is moved meanwhile is put right by whoever moves it,
         // or by the next look.
@@ -126,9 +126,12 @@ impl Switches {
                 put_table(&self.bus, tables::TOOLS_OFF, key, switch).await?;
             }
         }
-        for key in shown.keys().filter(|key| !stored.contains_key(*key)) {
+        let gone = shown.iter().filter(|(key, _)| !stored.contains_key(*key));
+        for (key, version) in gone {
+            // Only what was seen: one that was put since is of a switch moved meanwhile.
+            let expect = Expect::Version(version.clone());
             self.bus
-                .table_delete(tables::TOOLS_OFF, key, Expect::Any)
+                .table_delete(tables::TOOLS_OFF, key, expect)
                 .await?;
         }
         Ok(())

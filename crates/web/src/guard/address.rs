@@ -80,6 +80,13 @@ impl AddressKind {
                 | Self::Multicast
                 | Self::Broadcast
                 | Self::Reserved
+                // In other clothes it may be any of these.
+                | Self::Mapped(_)
+                | Self::Compatible(_)
+                | Self::Translated(_)
+                | Self::Nat64(_)
+                | Self::SixToFour(_)
+                | Self::Teredo(_)
         )
     }
 }

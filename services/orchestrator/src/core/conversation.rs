@@ -6,6 +6,7 @@ use nexus_contracts::conversation::{ConversationDocument, FORMAT, SaidMessage, S
 use nexus_contracts::events::{
     ConversationBranched, ConversationDeleted, ConversationImported, ConversationRenamed,
 };
+use nexus_contracts::tool::Taint;
 
 use super::command::{Command, Fact, Timer};
 use super::event::{Branch, Ctx, Reject};
@@ -124,6 +125,8 @@ pub fn import(
             automatic: false,
         }),
         messages: messages.collect(),
+        // Anybody may have written the document.
+        taint: Taint::UNTRUSTED,
         ..State::new(state.conversation_id)
     };
     let most = ctx.environment.bounds.max_messages;

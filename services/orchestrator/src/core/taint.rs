@@ -47,7 +47,7 @@ pub fn objection(holds: Holds<'_>, tool: &ListedTool, arguments: &str) -> Option
              arguments out: look at what would leave"
         ))),
         Privacy::Open if !taint.untrusted || !taint.private => None,
-        Privacy::Open if only_links_of_the_person(arguments, holds.said) => None,
+        Privacy::Open if only_links_of_the_person(tool, arguments, holds.said) => None,
         Privacy::Open => Some(Objection::Ask(format!(
             "this conversation holds content that strangers wrote and private data, and `{name}` \
              sends its arguments out: look at what would leave"
@@ -55,9 +55,11 @@ pub fn objection(holds: Holds<'_>, tool: &ListedTool, arguments: &str) -> Option
     }
 }
 
-/// Whether all that would leave is addresses the person wrote, each as a whole. Links in what
-/// strangers wrote do not count: a page could offer one for every letter of a secret.
-fn only_links_of_the_person(arguments: &str, said: &[ChatMessage]) -> bool {
+/// Whether all that would leave is one address the person wrote, as a whole. Links in what strangers
+/// wrote do not count: a page could offer one for every letter of a secret. Nor does a name of an
+/// argument that the tool does not have: it could be the secret itself.
+fn only_links_of_the_person(tool: &ListedTool, arguments: &str, said: &[ChatMessage]) -> bool {
+    let properties = tool.parameters.get("properties");
     let Ok(arguments) = serde_json::from_str::<Map<String, Value>>(arguments) else {
         return false;
     };
@@ -68,11 +70,11 @@ fn only_links_of_the_person(arguments: &str, said: &[ChatMessage]) -> bool {
                 .flat_map(|message| message.content.split_whitespace())
                 .any(|word| word.trim_matches(around) == link)
     };
-    !arguments.is_empty()
-        && arguments.values().all(|value| match value {
-            Value::String(text) => is_of_the_person(text),
-            _ => false,
-        })
+    let mut named = arguments.iter();
+    let (Some((name, Value::String(link))), None) = (named.next(), named.next()) else {
+        return false;
+    };
+    properties.is_some_and(|known| known.get(name).is_some()) && is_of_the_person(link)
 }
 
 /// What people write around a link.
@@ -109,7 +111,7 @@ mod tests {
         let spec = ToolSpec {
             name: "load".to_owned(),
             description: String::new(),
-            parameters: json!({}),
+            parameters: json!({ "properties": { "url": {} } }),
             extra: Extra::new(),
         };
         ListedTool {
@@ -177,6 +179,7 @@ mod tests {
             r#"{"url":"https://a.example/x?s=hunter2"}"#,
             r#"{"url":"https://evil.example/s"}"#,
             r#"{"url":"https://a.example/x","note":"hunter2"}"#,
+            r#"{"hunter2":"https://a.example/x"}"#,
             r#"{"url":"https://a.example/x","also":["hunter2"]}"#,
             "{}",
             "not json",

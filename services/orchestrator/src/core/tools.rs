@@ -53,7 +53,7 @@ pub fn call(
     };
     let mut commands = Vec::new();
     let mut calls = Vec::with_capacity(meant.len());
-    for (ordinal, tool_call) in meant.iter().enumerate() {
+    for (ordinal, (tool_call, brings)) in meant.iter().enumerate() {
         let mut call = PendingCall {
             command: tool_command(&run, ordinal),
             call_id: tool_call.id.clone(),
@@ -61,7 +61,7 @@ pub fn call(
             taint: Taint::default(),
             content: None,
         };
-        match verdict(state, &run, (ordinal, tool_call), ctx) {
+        match verdict(state, &run, (ordinal, tool_call, *brings), ctx) {
             Verdict::Refuse(why) => call.content = Some(why),
             Verdict::Ask(tool, why) => {
                 call.taint = tool.capabilities.brings;
@@ -92,10 +92,10 @@ fn meant(
     run: &Run,
     asked: &[ToolCall],
     ctx: &Ctx<'_>,
-) -> Result<Vec<ToolCall>, Clarification> {
+) -> Result<Vec<(ToolCall, Taint)>, Clarification> {
     let mut meant = Vec::with_capacity(asked.len());
     for call in asked {
-        let mut call = call.clone();
+        let (mut call, mut brings) = (call.clone(), Taint::default());
         let tool = ctx.environment.tools.get(&call.name);
         let offered =
             |tool: &&ListedTool| is_offered(state.conversation_id, &run.settings, tool, ctx);
@@ -106,13 +106,18 @@ fn meant(
                 return Err(missing);
             }
             match aliases::resolved(tool, &call, &run.settings.aliases) {
-                Ok(arguments) => call.arguments = arguments,
+                // What a name stands for is the person's own.
+                Ok(arguments) if arguments != call.arguments => {
+                    call.arguments = arguments;
+                    brings = Taint::PRIVATE;
+                }
+                Ok(_) => {}
                 Err(missing) if run.settings.clarify => return Err(missing),
                 // The tool says what it cannot do with the word.
                 Err(_) => {}
             }
         }
-        meant.push(call);
+        meant.push((call, brings));
     }
     Ok(meant)
 }
@@ -130,7 +135,7 @@ enum Verdict<'a> {
 fn verdict<'a>(
     state: &State,
     run: &Run,
-    (ordinal, call): (usize, &ToolCall),
+    (ordinal, call, brings): (usize, &ToolCall, Taint),
     ctx: &Ctx<'a>,
 ) -> Verdict<'a> {
     let most = ctx.environment.bounds.max_parallel_tools;
@@ -148,7 +153,7 @@ fn verdict<'a>(
         ));
     }
     let holds = Holds {
-        taint: state.taint,
+        taint: state.taint.with(brings),
         privacy: state.privacy,
         said: &state.messages,
     };

@@ -6,6 +6,7 @@ use nexus_contracts::settings::Privacy;
 use nexus_contracts::tool::{Capabilities, Taint};
 use nexus_contracts::{Extra, MessageId};
 use nexus_orchestrator::core::{Command, Input, Request, State};
+use serde_json::json;
 
 use crate::world::{World, answer, asked, asks_for, header, submitted};
 
@@ -29,6 +30,7 @@ fn world() -> World {
         let mut tool = template.clone();
         name.clone_into(&mut tool.name);
         tool.capabilities = capabilities;
+        tool.parameters = json!({ "type": "object", "properties": { "url": {} } });
         world.environment.tools.insert(name.to_owned(), tool);
     }
     world

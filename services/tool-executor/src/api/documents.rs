@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
+use nexus_contracts::settings::Privacy;
 use nexus_retrieval::{DocumentId, Error, Ingest, MemoryId, Page, Search, Viewer};
 use nexus_service_kit::Problem;
 use nexus_web::{ContentType, Fetched};
@@ -19,6 +20,7 @@ use super::documents_view::{
     ToList,
 };
 use super::{Api, Shared};
+use crate::knowledge::within;
 
 /// The collection of documents that name none.
 const COLLECTION: &str = "documents";
@@ -98,6 +100,8 @@ async fn add_document(
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok());
     let kind = ContentType::parse(kind.unwrap_or("text/plain"));
+    // What is not plain text was mostly written elsewhere.
+    let is_foreign = matches!(kind.essence(), "text/html" | "application/pdf");
     let (text, title, content_type) = match kind.essence() {
         "text/plain" | "text/markdown" | "text/csv" => {
             let text = String::from_utf8(body.to_vec());
@@ -127,14 +131,14 @@ async fn add_document(
         source: about.source,
         content_type,
         text,
-        untrusted: about.untrusted,
+        untrusted: about.untrusted.unwrap_or(is_foreign),
     };
     let now = api.deps.clock.now();
-    let added = api
-        .knowledge
-        .all
-        .documents()
-        .ingest(principal.org_id, ingest, now);
+    let documents = api.knowledge.all.documents();
+    let added = within(
+        Privacy::Open,
+        documents.ingest(principal.org_id, ingest, now),
+    );
     let added = added.await.map_err(|error| failed(&error))?;
     Ok(Json(AddedDocument::of(added)))
 }
@@ -168,7 +172,8 @@ async fn find_documents(
         query: what.q,
         limit: what.limit.unwrap_or(10).clamp(1, MOST),
     };
-    let found = api.knowledge.all.documents().search(search).await;
+    let documents = api.knowledge.all.documents();
+    let found = within(Privacy::Open, documents.search(search)).await;
     let found = found.map_err(|error| failed(&error))?;
     Ok(Json(FoundParts {
         mode: found.mode.as_str().to_owned(),

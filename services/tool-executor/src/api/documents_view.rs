@@ -20,9 +20,8 @@ pub struct DocumentToAdd {
     /// Whether all of the organisation may find it, instead of whoever keeps it alone.
     #[serde(default)]
     pub shared: bool,
-    /// Whether what it says may be somebody's attempt to give orders.
-    #[serde(default)]
-    pub untrusted: bool,
+    /// Whether what it says may be somebody's attempt to give orders; for HTML and PDF yes when absent.
+    pub untrusted: Option<bool>,
 }
 
 /// A document that was kept.

@@ -30,18 +30,14 @@ impl Waiting {
                 '_'
             }
         };
-        let name: String = format!("{server}__{tool}")
-            .chars()
-            .map(plain)
-            .take(64)
-            .collect();
+        let own: String = tool.chars().map(plain).take(24).collect();
+        // The hash keeps two apart whose names differ in what cannot be shown.
+        let hash: String = pin.as_str().chars().take(12).collect();
+        let name = format!("{server}__{own}_{hash}");
         Self {
             name,
             source: format!("mcp:{server}"),
-            why: format!(
-                "{what}: read it with `nexus mcp pending`, then `nexus mcp approve {server} {tool} \
-                 {pin}`"
-            ),
+            why: format!("{what}: `nexus mcp pending` shows it, and how to approve it"),
         }
     }
 }

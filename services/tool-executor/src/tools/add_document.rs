@@ -40,9 +40,6 @@ pub struct Args {
     /// the title when left out.
     #[serde(default)]
     pub source: Option<String>,
-    /// The collection it belongs to; `notes` when left out.
-    #[serde(default)]
-    pub collection: Option<String>,
 }
 
 /// What was kept.
@@ -70,7 +67,8 @@ impl Tool for AddDocument {
         let user = ctx.person()?;
         let ingest = Ingest {
             owner: Some(user),
-            collection: args.collection.unwrap_or_else(|| COLLECTION.to_owned()),
+            // A collection of its own: what people filed is not an agent's to replace.
+            collection: COLLECTION.to_owned(),
             source: args.source.unwrap_or_else(|| args.title.clone()),
             title: args.title,
             content_type: "text/markdown".to_owned(),

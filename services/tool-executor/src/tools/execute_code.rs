@@ -130,8 +130,19 @@ impl Tool for ExecuteCode {
         let sandbox = self.sandbox.ready().map_err(ToolError::Unavailable)?;
         let mut job = Job::new(args.code).limits(self.limits);
         job.now_ms = Some(ctx.now.as_millis());
+        let (most, room) = (self.limits.files, self.limits.file_bytes);
+        if args.files.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+            let text = format!("at most {most} files may be given");
+            return Err(ToolError::BadArguments(text));
+        }
+        let mut bytes = 0_u64;
         for file in args.files {
             let (name, data) = self.read(file, ctx).await?;
+            bytes = bytes.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+            if bytes > room {
+                let text = format!("the files have more than {room} bytes together");
+                return Err(ToolError::BadArguments(text));
+            }
             job = job.file(name, data);
         }
         let done = sandbox.run(job).await.map_err(refused)?;

@@ -73,13 +73,21 @@ impl Tool for HttpRequest {
     }
 
     async fn call(&self, args: Args, _: &ToolContext) -> Result<Value, ToolError> {
+        let method = args.method.unwrap_or_else(|| "GET".to_owned());
+        let changes = !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS");
         let request = Request {
-            method: args.method.unwrap_or_else(|| "GET".to_owned()),
+            method,
             url: args.url,
             headers: args.headers.into_iter().collect(),
             body: args.body,
         };
         let response = self.requester.send(&request).await;
-        Ok(json!(response.map_err(|error| refused(&error))?))
+        let response = response.map_err(|error| match refused(&error) {
+            ToolError::Failed(text) if changes => ToolError::Failed(format!(
+                "{text} (it may have taken effect; find out before sending it again)"
+            )),
+            other => other,
+        });
+        Ok(json!(response?))
     }
 }

@@ -55,6 +55,8 @@ impl Tool for ReadResult {
         Use it only with a reference from such a result, and only when the part you saw is not \
         enough.";
     const EFFECT: EffectClass = EffectClass::ReadOnly;
+    // A part is never cut: as JSON, each of its bytes takes six at the most.
+    const OUTPUT_LIMIT: Option<u64> = Some(96 * 1024);
     type Args = Args;
     type Output = Part;
 
