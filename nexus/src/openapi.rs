@@ -12,5 +12,6 @@ pub fn document() -> Result<Value, Failure> {
     let mut document = nexus_entry_api::openapi();
     document.merge(nexus_recorder::openapi());
     document.merge(nexus_provider_router::openapi());
+    document.merge(nexus_tool_executor::openapi());
     serde_json::to_value(&document).map_err(Failure::failed)
 }

@@ -55,7 +55,7 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> TableView<T> {
             view: view.clone(),
             bus,
             table,
-            incarnation: None,
+            seen: BTreeMap::new(),
         };
         deps.tasks.spawn("table", follower.run(deps.clone()));
         drop(tokio::time::timeout(FIRST_COPY, view.ready()).await);
@@ -125,8 +125,8 @@ struct Follower<T> {
     view: TableView<T>,
     bus: Bus,
     table: &'static str,
-    /// Of the table that was copied last.
-    incarnation: Option<String>,
+    /// In which incarnation of the table each key was put last.
+    seen: BTreeMap<String, String>,
 }
 
 impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Follower<T> {
@@ -152,7 +152,10 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Follower<T> {
             outage.worked();
             match change {
                 TableChange::Put(versioned) => self.put(versioned),
-                TableChange::Deleted { key } => self.view.edit(|values| drop(values.remove(&key))),
+                TableChange::Deleted { key } => {
+                    self.seen.remove(&key);
+                    self.view.edit(|values| drop(values.remove(&key)));
+                }
                 TableChange::Ready => {
                     self.drop_what_was_deleted().await;
                     self.view.shared.ready.send_replace(true);
@@ -162,7 +165,13 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Follower<T> {
         Ok(())
     }
 
-    fn put(&self, Versioned { key, value, .. }: Versioned) {
+    fn put(&mut self, put: Versioned) {
+        let Versioned {
+            key,
+            value,
+            version,
+        } = put;
+        self.seen.insert(key.clone(), version.incarnation);
         match serde_json::from_slice(&value) {
             Ok(value) => self.view.edit(|values| drop(values.insert(key, value))),
             Err(error) => {
@@ -172,19 +181,20 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Follower<T> {
         }
     }
 
-    /// After a (re)connect: what is not there any more was deleted meanwhile, but only where this
-    /// is still the table that was copied before. A new incarnation is not a deletion.
+    /// After a (re)connect: what is not there any more was deleted meanwhile, but only what was put in
+    /// the incarnation that is there now. A new incarnation is not a deletion, however often one
+    /// reconnects before its owner has put everything again.
     async fn drop_what_was_deleted(&mut self) {
         let Ok(there) = self.bus.table_list(self.table).await else {
             return;
         };
         let Some(first) = there.first() else { return };
-        let incarnation = Some(first.version.incarnation.clone());
-        if self.incarnation == incarnation {
-            let keys: BTreeSet<_> = there.into_iter().map(|versioned| versioned.key).collect();
-            self.view
-                .edit(|values| values.retain(|key, _| keys.contains(key)));
-        }
-        self.incarnation = incarnation;
+        let incarnation = first.version.incarnation.clone();
+        let keys: BTreeSet<String> = there.into_iter().map(|versioned| versioned.key).collect();
+        let seen = &mut self.seen;
+        let is_gone = |key: &String| !keys.contains(key) && seen.get(key) == Some(&incarnation);
+        self.view
+            .edit(|values| values.retain(|key, _| !is_gone(key)));
+        seen.retain(|key, _| keys.contains(key));
     }
 }

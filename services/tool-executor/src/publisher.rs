@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use futures::future::try_join_all;
 use nexus_bus::{Bus, BusError, Expect, TableChange};
 use nexus_contracts::tables;
 use nexus_contracts::tool::ListedTool;
@@ -92,15 +93,17 @@ impl Publisher {
             .map(|entry| (entry.key, entry.value))
             .collect();
         let listed = self.registry.listed();
-        for tool in &listed {
-            let same = there
-                .get(&tool.name)
-                .and_then(|value| serde_json::from_slice::<ListedTool>(value).ok())
-                .is_some_and(|stored| stored == *tool);
-            if !same {
-                put_table(&self.bus, tables::TOOLS, &tool.name, tool).await?;
-            }
-        }
+        let differs = |tool: &&ListedTool| {
+            let stored = there.get(&tool.name);
+            let stored = stored.and_then(|value| serde_json::from_slice::<ListedTool>(value).ok());
+            stored.is_none_or(|stored| stored != **tool)
+        };
+        // All at once: who reads meanwhile should not see some of them for longer than it takes.
+        let puts = listed
+            .iter()
+            .filter(differs)
+            .map(|tool| put_table(&self.bus, tables::TOOLS, &tool.name, tool));
+        try_join_all(puts).await?;
         // Those of other services are theirs.
         let ours = |value: &[u8]| {
             let stored = serde_json::from_slice::<ListedTool>(value);

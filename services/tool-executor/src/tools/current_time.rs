@@ -32,6 +32,7 @@ impl Tool for CurrentTime {
     const DESCRIPTION: &'static str = "Tells the current date, time and weekday, anywhere in the \
         world. Use it whenever the answer depends on what day or time it is now.";
     const EFFECT: EffectClass = EffectClass::ReadOnly;
+    const EXAMPLE: Option<&'static str> = Some(r#"{"timezone": "Europe/Berlin"}"#);
     type Args = Args;
     type Output = Value;
 

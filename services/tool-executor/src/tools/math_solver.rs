@@ -119,6 +119,7 @@ impl Tool for MathSolver {
         (statistics, regression). Rounded results are marked `approx`.";
     const EFFECT: EffectClass = EffectClass::ReadOnly;
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(2));
+    const EXAMPLE: Option<&'static str> = Some(r#"{"expression": "37 * 43"}"#);
     type Args = Args;
     type Output = Value;
 
