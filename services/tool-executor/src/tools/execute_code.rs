@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_contracts::tool::{Capabilities, Taint};
 use nexus_sandbox::{Done, Failure, Job, Limits, SandboxError};
 use nexus_store::EffectClass;
 use schemars::JsonSchema;
@@ -113,19 +112,11 @@ impl Tool for ExecuteCode {
     type Args = Args;
     type Output = Ran;
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
-    }
-
     fn stopped(&self) -> Option<String> {
         self.sandbox.stopped()
     }
 
-    fn taint_of(&self, _: &Ran) -> Taint {
-        // What it says comes from its arguments, which are in the conversation already.
-        Taint::default()
-    }
-
+    // What it says comes from its arguments, which are in the conversation already: it brings nothing.
     async fn call(&self, args: Args, ctx: &ToolContext) -> Result<Ran, ToolError> {
         let sandbox = self.sandbox.ready().map_err(ToolError::Unavailable)?;
         let mut job = Job::new(args.code).limits(self.limits);
