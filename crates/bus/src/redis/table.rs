@@ -36,6 +36,26 @@ pub(super) async fn get(
     versioned(key.to_owned(), value, &wire::text(incarnation)?).map(Some)
 }
 
+/// The table's incarnation and the number of its last change; an empty one while it was never written,
+/// or was lost.
+pub(super) async fn version(core: &Core, table: &str) -> Result<TableVersion, BusError> {
+    let mut ask = cmd("HMGET");
+    ask.arg(core.keys.table(table).meta)
+        .arg("incarnation")
+        .arg("n");
+    let [incarnation, n] = wire::tuple(core.link.repeat(Call::Command(&ask)).await?)?;
+    if incarnation == Value::Nil {
+        return Ok(TableVersion {
+            incarnation: String::new(),
+            n: 0,
+        });
+    }
+    Ok(TableVersion {
+        incarnation: wire::text(incarnation)?,
+        n: parse_number(&wire::text(n)?)?,
+    })
+}
+
 pub(super) async fn snapshot(core: &Core, table: &str) -> Result<Snapshot, BusError> {
     let keys = core.keys.table(table);
     let mut pipeline = Pipeline::with_capacity(2);

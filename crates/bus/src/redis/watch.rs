@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -10,6 +11,9 @@ use super::link::Backoff;
 use super::subscriber::{Event, Subscription};
 use super::{Core, table};
 use crate::{BusError, TableChange, TableVersion, Versioned};
+
+/// How often a quiet table is looked at: a server that lost its data tells nobody.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Changes fetched at a time.
 const CHANGES_PAGE: usize = 500;
@@ -51,6 +55,12 @@ impl Watcher {
             let mut event = tokio::select! {
                 () = self.core.closed.cancelled() => return None,
                 event = self.subscription.next() => event,
+                () = tokio::time::sleep(LOOK) => {
+                    if !self.is_behind().await {
+                        continue;
+                    }
+                    Event::Resync
+                }
             };
             // Until it is told, whatever fails: the watcher has nothing else to do.
             while let Err(error) = self.follow(&event).await {
@@ -66,6 +76,12 @@ impl Watcher {
             }
             backoff.reset();
         }
+    }
+
+    /// Whether the table is not as it was told, or lost. A connection that fails says so by itself.
+    async fn is_behind(&self) -> bool {
+        let now = table::version(&self.core, &self.table).await;
+        now.is_ok_and(|now| now != self.seen)
     }
 
     async fn follow(&mut self, event: &Event) -> Result<(), BusError> {
