@@ -91,7 +91,7 @@ pub mod tables {
     pub const PROVIDERS_LIMITS: &str = "providers.limits";
     /// Questions that wait for a person: key is `<org>/<command id>`. The provider router owns it.
     pub const INBOX: &str = "inbox";
-    /// Which tools exist: key is the tool's name, value [`crate::tool::ListedTool`].
+    /// Which tools exist: key is where they come from, value [`crate::tool::ToolList`].
     pub const TOOLS: &str = "control.tools";
     /// Which tools are switched off, for whom: value and key are [`crate::tool::ToolSwitch`].
     pub const TOOLS_OFF: &str = "control.tools.off";

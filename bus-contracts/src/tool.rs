@@ -1,5 +1,7 @@
 //! Tools as they are listed, what they may do, and what their results carry.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,6 +91,29 @@ pub struct CallLimits {
     /// `read_result`.
     #[serde(default)]
     pub output_bytes: u64,
+}
+
+/// All tools of one source: an entry of `control.tools`, whose key is the source. One entry each, so
+/// that nobody ever reads half a list, and what is gone from it is gone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolList {
+    /// The tools. A name that several sources list means the tool of the first one, by key.
+    pub tools: Vec<ListedTool>,
+    /// What this version does not know.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl ToolList {
+    /// Every tool of these lists, by name.
+    #[must_use]
+    pub fn by_name(lists: BTreeMap<String, Self>) -> BTreeMap<String, ListedTool> {
+        let mut all = BTreeMap::new();
+        for tool in lists.into_values().flat_map(|list| list.tools) {
+            all.entry(tool.name.clone()).or_insert(tool);
+        }
+        all
+    }
 }
 
 /// A tool as it is listed in `control.tools`. A superset of [`ToolSpec`], which is what models see.

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod conversations;
 pub mod messages;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use bytes::Bytes;
 use futures::FutureExt;
 use nexus_contracts::principal::Principal;
 use nexus_contracts::settings::Settings;
+use nexus_contracts::tool::ToolList;
 use nexus_contracts::{ConversationId, OrgId, RunId};
 use nexus_service_kit::{Deps, Problem, TableView};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Config;
@@ -47,7 +50,7 @@ pub struct Api {
     /// Which providers there are.
     pub providers: TableView<Value>,
     /// Which tools there are.
-    pub tools: TableView<Value>,
+    pub tools: TableView<ToolList>,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -146,8 +149,10 @@ impl Api {
             return Ok(());
         }
         let known = request::Known {
-            providers: names(&self.providers),
-            tools: names(&self.tools),
+            providers: listed(&self.providers, |all| all.into_keys().collect()),
+            tools: listed(&self.tools, |all| {
+                ToolList::by_name(all).into_keys().collect()
+            }),
         };
         Ok(request::check_names(settings, &known)?)
     }
@@ -172,9 +177,12 @@ impl Taken {
 }
 
 /// What a table lists, once it is known to be complete.
-fn names(table: &TableView<Value>) -> Option<Vec<String>> {
+fn listed<T: DeserializeOwned + Clone + Send + Sync + 'static>(
+    table: &TableView<T>,
+    names: impl Fn(BTreeMap<String, T>) -> Vec<String>,
+) -> Option<Vec<String>> {
     table.ready().now_or_never()?;
-    let names: Vec<String> = table.all().into_keys().collect();
+    let names = names(table.all());
     (!names.is_empty()).then_some(names)
 }
 

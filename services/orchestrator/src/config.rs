@@ -41,6 +41,9 @@ pub struct Config {
     /// How often due messages and timers are looked for.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub sweep_interval: Duration,
+    /// How long after a start messages wait until some service has listed its tools.
+    #[serde(with = "nexus_service_kit::config::duration")]
+    pub tools_wait: Duration,
     /// How long inbox rows and delivered answers are kept to recognise repetitions.
     #[serde(with = "nexus_service_kit::config::duration")]
     pub retention: Duration,

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nexus_contracts::settings::Settings;
-use nexus_contracts::tool::{ListedTool, ToolSwitch};
+use nexus_contracts::tool::{ToolList, ToolSwitch};
 use nexus_contracts::{OrgId, derive_id};
 use nexus_service_kit::TableView;
 use tokio::sync::watch;
@@ -29,7 +30,7 @@ pub struct Environments {
     bounds: Bounds,
     /// What the operator wrote, for keys that the table does not have yet.
     written: BTreeMap<String, Settings>,
-    tools: (TableView<ListedTool>, watch::Receiver<u64>),
+    tools: (TableView<ToolList>, watch::Receiver<u64>),
     off: (TableView<ToolSwitch>, watch::Receiver<u64>),
     settings: (TableView<Settings>, watch::Receiver<u64>),
     cache: Mutex<Cache>,
@@ -48,7 +49,7 @@ impl Environments {
     pub fn new(
         bounds: Bounds,
         written: BTreeMap<String, Settings>,
-        (tools, off): (&TableView<ListedTool>, &TableView<ToolSwitch>),
+        (tools, off): (&TableView<ToolList>, &TableView<ToolSwitch>),
         settings: &TableView<Settings>,
     ) -> Self {
         Self {
@@ -84,6 +85,16 @@ impl Environments {
         Ok(known)
     }
 
+    /// Waits until some service has listed its tools. After a start with a bus that lost its data the
+    /// first runs would otherwise be answered without any.
+    ///
+    /// Returns whether one has within this time.
+    pub async fn tools_listed(&self, patience: Duration) -> bool {
+        let (tools, mut changed) = self.tools.clone();
+        let listed = changed.wait_for(|_| !tools.all().is_empty());
+        tokio::time::timeout(patience, listed).await.is_ok()
+    }
+
     fn made(&self, org: OrgId) -> Result<Known, Error> {
         let mut settings = self.written.clone();
         settings.extend(self.settings.0.all());
@@ -93,7 +104,7 @@ impl Environments {
             .retain(|key, _| key == "global" || *key == about_org || key.starts_with(&about_users));
         let environment = Environment {
             bounds: self.bounds,
-            tools: self.tools.0.all(),
+            tools: ToolList::by_name(self.tools.0.all()),
             off: self.off_for(org),
             settings,
         };

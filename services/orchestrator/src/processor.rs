@@ -78,6 +78,12 @@ impl Processor {
     }
 
     async fn run(self: Arc<Self>, mut jobs: mpsc::Receiver<Job>) {
+        let listed = self.environments.tools_listed(self.config.tools_wait);
+        if self.deps.shutdown.run_until_cancelled(listed).await == Some(false) {
+            tracing::warn!(
+                "no service has listed its tools; agents do without until one does (tool-executor)"
+            );
+        }
         let publishing = Arc::new(Semaphore::new(PUBLISHING));
         while let Some(first) = jobs.recv().await {
             let mut size = first.events.len();

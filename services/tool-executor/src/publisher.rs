@@ -1,17 +1,18 @@
 //! The table `control.tools`: what models are told there is.
 //!
 //! This service owns the entries. It puts them at start, whenever its tools change, and again when
-//! the bus lost them or another incarnation of the table began. It deletes those of tools that are
+//! the bus lost them or another incarnation of the table began. It deletes those of sources that are
 //! gone, and none when it ends: another replica may go on, and the commands wait.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::StreamExt;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use nexus_bus::{Bus, BusError, Expect, TableChange};
 use nexus_contracts::tables;
-use nexus_contracts::tool::ListedTool;
+use nexus_contracts::tool::{ListedTool, ToolList};
 use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{Deps, HealthHandle, put_table};
 
@@ -66,59 +67,80 @@ impl Publisher {
         let mut changes = self.bus.table_watch(tables::TOOLS).await?;
         let mut registry = self.registry.changed();
         loop {
-            let look = tokio::select! {
+            tokio::select! {
                 change = changes.next() => match change {
                     None => return Ok(()),
                     // At the beginning and after every reconnect, when the data may be gone.
-                    Some(TableChange::Ready) => true,
-                    Some(TableChange::Deleted { key }) => self.registry.get(&key).is_some(),
+                    Some(TableChange::Ready) => self.settle().await?,
+                    // Only put again: where replicas differ, each deleting what is the other's would
+                    // go on for ever.
+                    Some(TableChange::Deleted { key }) if is_ours(&key) => {
+                        self.put_what_differs(&self.there().await?).await?;
+                    }
                     // A replica of another version may describe a tool otherwise. Answering would
                     // go on for ever; the one that started last is right.
-                    Some(TableChange::Put(_)) => false,
+                    Some(_) => continue,
                 },
-                changed = registry.changed() => changed.is_ok(),
-            };
-            if look {
-                self.put_what_differs().await?;
-                self.health.ok();
-                backoff.reset();
+                changed = registry.changed() => if changed.is_ok() { self.settle().await? },
             }
+            self.health.ok();
+            backoff.reset();
         }
     }
 
-    async fn put_what_differs(&self) -> Result<(), BusError> {
+    async fn settle(&self) -> Result<(), BusError> {
+        let there = self.there().await?;
+        self.put_what_differs(&there).await?;
+        self.delete_what_is_gone(&there).await
+    }
+
+    async fn there(&self) -> Result<BTreeMap<String, Bytes>, BusError> {
         let there = self.bus.table_list(tables::TOOLS).await?;
-        let there: BTreeMap<_, _> = there
+        Ok(there
             .into_iter()
             .map(|entry| (entry.key, entry.value))
-            .collect();
-        let listed = self.registry.listed();
-        let differs = |tool: &&ListedTool| {
-            let stored = there.get(&tool.name);
-            let stored = stored.and_then(|value| serde_json::from_slice::<ListedTool>(value).ok());
-            stored.is_none_or(|stored| stored != **tool)
+            .collect())
+    }
+
+    /// All of them, whatever becomes of one: a list that is too large harms no other.
+    async fn put_what_differs(&self, there: &BTreeMap<String, Bytes>) -> Result<(), BusError> {
+        let lists = by_source(self.registry.listed());
+        let differs = |source: &str, list: &ToolList| {
+            let stored = there.get(source);
+            let stored = stored.and_then(|value| serde_json::from_slice::<ToolList>(value).ok());
+            stored.is_none_or(|stored| stored != *list)
         };
-        // All at once: who reads meanwhile should not see some of them for longer than it takes.
-        let puts = listed
+        let puts = lists
             .iter()
-            .filter(differs)
-            .map(|tool| put_table(&self.bus, tables::TOOLS, &tool.name, tool));
-        try_join_all(puts).await?;
-        // Those of other services are theirs.
-        let ours = |value: &[u8]| {
-            let stored = serde_json::from_slice::<ListedTool>(value);
-            stored.is_ok_and(|tool| is_ours(&tool.source))
-        };
+            .filter(|(source, list)| differs(source, list))
+            .map(|(source, list)| put_table(&self.bus, tables::TOOLS, source, list));
+        join_all(puts).await.into_iter().collect()
+    }
+
+    /// Those of other services are theirs.
+    async fn delete_what_is_gone(&self, there: &BTreeMap<String, Bytes>) -> Result<(), BusError> {
+        let lists = by_source(self.registry.listed());
         let gone = there
-            .iter()
-            .filter(|(name, value)| ours(value) && listed.iter().all(|tool| tool.name != **name));
-        for (name, _) in gone {
+            .keys()
+            .filter(|source| is_ours(source) && !lists.contains_key(*source));
+        for source in gone {
             self.bus
-                .table_delete(tables::TOOLS, name, Expect::Any)
+                .table_delete(tables::TOOLS, source, Expect::Any)
                 .await?;
         }
         Ok(())
     }
+}
+
+/// The tools as the table has them. Ours are listed even when there are none: who reads the table is
+/// told that this service has been there.
+fn by_source(tools: Vec<ListedTool>) -> BTreeMap<String, ToolList> {
+    let mut lists = BTreeMap::from([(OURS.to_owned(), ToolList::default())]);
+    for tool in tools {
+        let list: &mut ToolList = lists.entry(tool.source.clone()).or_default();
+        list.tools.push(tool);
+    }
+    lists
 }
 
 /// Whether this service brings what comes from there.

@@ -12,6 +12,7 @@ use nexus_contracts::events::{
     MessageFailed, MessageSubmitted, ReceiptRecorded, ToolCompleted, ToolRequested,
 };
 use nexus_contracts::principal::Principal;
+use nexus_contracts::tool::ToolList;
 use nexus_contracts::{
     ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, Timestamp, UserId,
     channels, tables,
@@ -85,7 +86,11 @@ impl World {
             parameters: serde_json::json!({ "type": "object" }),
             extra: Extra::new(),
         };
-        put_table(&bus, tables::TOOLS, &tool.name, &tool).await?;
+        let list = ToolList {
+            tools: vec![tool.into()],
+            ..ToolList::default()
+        };
+        put_table(&bus, tables::TOOLS, "nexus", &list).await?;
         Ok(Self {
             node: Some(node),
             bus,

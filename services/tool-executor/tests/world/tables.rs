@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use nexus_bus::Expect;
 use nexus_contracts::chat::ToolSpec;
 use nexus_contracts::tables::TOOLS;
-use nexus_contracts::tool::ListedTool;
+use nexus_contracts::tool::{ListedTool, ToolList};
 use nexus_service_kit::put_table;
 use nexus_testkit::wait_until;
 
@@ -13,7 +13,12 @@ use crate::fixtures::{PATIENCE, World, kill};
 impl World {
     async fn listed(&self) -> Result<Vec<String>> {
         let entries = self.bus.table_list(TOOLS).await?;
-        Ok(entries.into_iter().map(|entry| entry.key).collect())
+        let mut names = Vec::new();
+        for entry in entries {
+            let list: ToolList = serde_json::from_slice(&entry.value)?;
+            names.extend(list.tools.into_iter().map(|tool| tool.name));
+        }
+        Ok(names)
     }
 
     async fn lists(&self, names: &[&str]) -> Result<()> {
@@ -52,10 +57,12 @@ async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
     world.lists(&all).await?;
     let entry = world
         .bus
-        .table_get(TOOLS, "math_solver")
+        .table_get(TOOLS, "nexus")
         .await?
-        .context("it is listed")?;
-    let listed: ListedTool = serde_json::from_slice(&entry.value)?;
+        .context("they are listed")?;
+    let list: ToolList = serde_json::from_slice(&entry.value)?;
+    let is_it = |tool: &&ListedTool| tool.name == "math_solver";
+    let listed = list.tools.iter().find(is_it).context("it is listed")?;
     assert_eq!(
         listed.parameters["properties"]["expression"]["type"],
         "string"
@@ -67,7 +74,7 @@ async fn tools_are_listed_and_stay_listed_when_the_worker_ends() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_lost_entry_comes_back_and_those_of_others_are_left_alone() -> Result<()> {
+async fn a_lost_list_comes_back_and_those_of_others_are_left_alone() -> Result<()> {
     let world = World::new().await?;
     let foreign = ToolSpec {
         name: "zz_foreign".to_owned(),
@@ -75,16 +82,17 @@ async fn a_lost_entry_comes_back_and_those_of_others_are_left_alone() -> Result<
         parameters: serde_json::json!({ "type": "object" }),
         extra: [].into(),
     };
-    put_table(&world.bus, TOOLS, &foreign.name, &foreign).await?;
+    let theirs = ToolList {
+        tools: vec![foreign.into()],
+        ..ToolList::default()
+    };
+    put_table(&world.bus, TOOLS, "others", &theirs).await?;
     let worker = world
         .worker(&[("enabled", "[current_time, math_solver]")])
         .await?;
     let listed = ["current_time", "math_solver", "zz_foreign"];
     world.lists(&listed).await?;
-    world
-        .bus
-        .table_delete(TOOLS, "math_solver", Expect::Any)
-        .await?;
+    world.bus.table_delete(TOOLS, "nexus", Expect::Any).await?;
     world.lists(&listed).await?;
     kill(worker).await;
     Ok(())
