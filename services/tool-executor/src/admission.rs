@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_contracts::tool::{ToolSwitch, WholeResult};
+use nexus_contracts::tool::WholeResult;
 use nexus_service_kit::Failure;
+use nexus_store::StoreError;
 
 use crate::artefacts::Whose;
 use crate::call::Ended;
 use crate::execution::Held;
 use crate::handler::store_failure;
+use crate::health::Said;
 use crate::metrics;
+use crate::quota::Counted;
 use crate::registry::Entry;
 
 /// What becomes of a claimed call.
@@ -23,95 +26,103 @@ pub(crate) enum Admitted {
 
 impl Held<'_> {
     /// The tool to run, or why it is not to be run.
-    pub(crate) async fn admit(&self, attempt: u32) -> Result<Admitted, Failure> {
-        let refused = match self.wanted().and_then(|()| self.usable()) {
-            Ok(entry) => match self.within_quota(&entry, attempt).await? {
-                None => return Ok(Admitted::Run(entry)),
-                Some(refused) => refused,
-            },
-            Err(refused) => refused,
+    pub(crate) async fn admit(&self, entry: Option<Arc<Entry>>) -> Result<Admitted, Failure> {
+        let checked = async {
+            self.wanted()?;
+            let entry = self.known(entry)?;
+            self.switched_on().await?;
+            self.working(&entry)?;
+            self.within_quota(&entry).await?;
+            Ok(entry)
         };
-        metrics::answered(refused.0);
-        Ok(Admitted::Refused(Ended::failed(refused.0, refused.1)))
+        match checked.await {
+            Ok(entry) => Ok(Admitted::Run(entry)),
+            Err(Objection::Refused(code, detail)) => {
+                metrics::answered(code);
+                Ok(Admitted::Refused(Ended::failed(code, detail)))
+            }
+            Err(Objection::Away(error)) => Err(self.give_back(&error).await),
+        }
     }
 
     /// Whether anybody still wants the result.
-    fn wanted(&self) -> Result<(), Refusal> {
+    fn wanted(&self) -> Result<(), Objection> {
         let (executor, metadata) = (self.executor, &self.call.command.metadata);
         if self.call.is_late(executor.clock.now()) {
             let detail = "the call came after its deadline and was not run";
-            return Err(("deadline_exceeded", detail.to_owned()));
+            return Err(Objection::Refused("deadline_exceeded", detail.to_owned()));
         }
         let run = metadata.run_id.map(|run| run.to_string());
         if run.is_some_and(|run| executor.cancelled.contains(&run)) {
             let detail = "the run was cancelled; the tool was not run";
-            return Err(("cancelled", detail.to_owned()));
+            return Err(Objection::Refused("cancelled", detail.to_owned()));
         }
         Ok(())
     }
 
-    /// Whether the tool is there, switched on for this organisation and conversation, and works.
-    fn usable(&self) -> Result<Arc<Entry>, Refusal> {
-        let (executor, name) = (self.executor, &self.call.request.name);
-        let Some(entry) = executor.registry.get(name) else {
-            let known = executor.registry.names();
+    fn known(&self, entry: Option<Arc<Entry>>) -> Result<Arc<Entry>, Objection> {
+        entry.ok_or_else(|| {
+            let (name, known) = (&self.call.request.name, self.executor.registry.names());
             let detail = format!("there is no tool `{name}`; there are: {known}");
-            return Err(("unknown_tool", detail));
-        };
-        let conversation = self.call.command.metadata.conversation_id;
-        let mut scopes = [None, conversation].into_iter();
-        if scopes.any(|scope| {
-            let key = ToolSwitch::key(self.call.org, scope, name);
-            executor.off.contains(&key)
-        }) {
-            let detail = format!("`{name}` is switched off here; go on without it");
-            return Err(("switched_off", detail));
-        }
-        if let Some(why) = &entry.listed.stopped {
-            let detail = format!("`{name}` cannot be used: {why}");
-            return Err(("unavailable", detail));
-        }
-        match executor.health.admit(name, executor.clock.now()) {
-            Ok(()) => Ok(entry),
-            Err((wait, last)) => Err(("unavailable", resting(name, wait, &last))),
-        }
+            Objection::Refused("unknown_tool", detail)
+        })
     }
 
-    /// Counts the call, unless it is one that a dead worker had begun.
-    async fn within_quota(&self, entry: &Entry, attempt: u32) -> Result<Option<Refusal>, Failure> {
-        if attempt > 1 {
-            return Ok(None);
+    /// Whether it is on for this organisation and conversation. The database is asked, not the table:
+    /// right after a start, or after a loss of the bus, the table may not show it yet.
+    async fn switched_on(&self) -> Result<(), Objection> {
+        let name = &self.call.request.name;
+        let conversation = self.call.command.metadata.conversation_id;
+        let switches = &self.executor.switches;
+        if switches.are_off(self.call.org, conversation, name).await? {
+            let detail = format!("`{name}` is switched off here; go on without it");
+            return Err(Objection::Refused("switched_off", detail));
         }
+        Ok(())
+    }
+
+    /// Whether the tool works.
+    fn working(&self, entry: &Entry) -> Result<(), Objection> {
+        let (executor, name) = (self.executor, &entry.listed.name);
+        if let Some(why) = &entry.listed.stopped {
+            let detail = format!("`{name}` cannot be used: {why}");
+            return Err(Objection::Refused("unavailable", detail));
+        }
+        let admitted = executor.health.admit(name, executor.clock.now());
+        admitted
+            .map_err(|(wait, last)| Objection::Refused("unavailable", resting(name, wait, &last)))
+    }
+
+    /// Counts the call, once however often it is begun.
+    async fn within_quota(&self, entry: &Entry) -> Result<(), Objection> {
         let (executor, name) = (self.executor, &entry.listed.name);
         let now = executor.clock.now();
-        let counted = executor.quotas.count(self.call.org, name, now).await;
-        match counted {
-            Ok(Some(used)) if used.calls > used.of => {
+        let (org, id) = (self.call.org, &self.call.command.id);
+        let over = match executor.quotas.count(org, name, id, now).await {
+            Ok(Counted::Within) => return Ok(()),
+            Ok(Counted::Over(used)) => {
                 let seconds = used.until.saturating_sub(now.as_millis()).max(0) / 1000 + 1;
                 let detail = format!(
                     "`{name}` may be called {} times within this window, and was; it can be called \
                      again in {seconds} s. Go on without it",
                     used.of
                 );
-                // It says nothing about the tool, which may be waiting for a probe.
-                executor
-                    .health
-                    .ended(name, crate::health::Said::Nothing, now);
-                Ok(Some(("quota_exceeded", detail)))
+                Objection::Refused("quota_exceeded", detail)
             }
-            Ok(_) => Ok(None),
-            Err(error) => {
-                executor
-                    .health
-                    .ended(name, crate::health::Said::Nothing, now);
-                // Nothing ran: whoever has the message next begins anew.
-                let (org, id) = (self.call.org, &self.call.command.id);
-                if let Err(error) = executor.ledger.release(org, id, self.epoch).await {
-                    tracing::debug!(%id, %error, "a claim could not be given back");
-                }
-                Err(store_failure(&error))
-            }
+            Err(error) => Objection::Away(error),
+        };
+        // It says nothing about the tool, which may be waiting for a probe.
+        executor.health.ended(name, Said::Nothing, now);
+        Err(over)
+    }
+
+    /// Nothing ran: whoever has the message next begins anew.
+    async fn give_back(&self, error: &StoreError) -> Failure {
+        let (org, id) = (self.call.org, &self.call.command.id);
+        if let Err(error) = self.executor.ledger.release(org, id, self.epoch).await {
+            tracing::debug!(%id, %error, "a claim could not be given back");
         }
+        store_failure(error)
     }
 
     /// Keeps the whole of a result of which the model sees the beginning.
@@ -138,8 +149,19 @@ impl Held<'_> {
     }
 }
 
-/// One of the codes of `tool.failed`, and what the model is told.
-type Refusal = (&'static str, String);
+/// Why a call is not made.
+enum Objection {
+    /// One of the codes of `tool.failed`, and what the model is told.
+    Refused(&'static str, String),
+    /// The database does not say.
+    Away(StoreError),
+}
+
+impl From<StoreError> for Objection {
+    fn from(error: StoreError) -> Self {
+        Self::Away(error)
+    }
+}
 
 fn resting(name: &str, wait: Duration, last: &str) -> String {
     let seconds = wait.as_secs() + 1;

@@ -151,9 +151,7 @@ async fn switch_tool(
         api.switches.off(switch).await
     };
     moved.map_err(|error: SwitchError| Problem::unavailable(error.to_string()))?;
-    let mut view = ToolView::of(&api, org_id, entry.listed.clone()).await?;
-    // The table's copy here may be a moment behind.
-    view.switched(&body);
+    let view = ToolView::of(&api, org_id, entry.listed.clone()).await?;
     Ok(Json(view))
 }
 

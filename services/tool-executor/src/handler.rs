@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nexus_bus::{Bus, Outgoing};
 use nexus_contracts::live::Cancelled;
-use nexus_contracts::tool::ToolSwitch;
 use nexus_contracts::{Timestamp, channels};
 use nexus_service_kit::{
     Clock, DeadLetter, Failure, Handler, Message, Outcome, TableView, crash_point, outgoing,
@@ -19,6 +18,8 @@ use crate::call::{Call, Ended, unreadable};
 use crate::execution::{Execution, Held};
 use crate::health::Health;
 use crate::quota::Quotas;
+use crate::registry::Entry;
+use crate::switches::Switches;
 use crate::{Config, Registry, metrics};
 
 /// Pause before a command is looked at again when the database does not answer.
@@ -29,7 +30,7 @@ pub struct Executor {
     /// The tools.
     pub registry: Arc<Registry>,
     /// What is switched off, for whom.
-    pub off: TableView<ToolSwitch>,
+    pub switches: Switches,
     /// How tools fare.
     pub health: Arc<Health>,
     /// How often they may be called.
@@ -86,16 +87,18 @@ impl Executor {
         call: &Call,
         lost: &tokio_util::sync::CancellationToken,
     ) -> Result<Option<Ended>, Failure> {
-        let claimed = self.ledger.claim(self.claim(call)).await;
+        // Looked up once: a tool that comes or changes meanwhile would run under the class of another.
+        let entry = self.registry.get(&call.request.name);
+        let claimed = self.ledger.claim(self.claim(call, entry.as_deref())).await;
         match claimed.map_err(|error| store_failure(&error))? {
-            Claimed::Run { epoch, attempt } => {
+            Claimed::Run { epoch, .. } => {
                 crash_point!("tool-executor.claimed");
                 let held = Held {
                     executor: self,
                     call,
                     epoch,
                 };
-                let ended = match held.admit(attempt).await? {
+                let ended = match held.admit(entry).await? {
                     Admitted::Run(entry) => Execution { held, entry, lost }.run().await,
                     Admitted::Refused(refusal) => held.store(refusal).await,
                 };
@@ -124,9 +127,8 @@ impl Executor {
         }
     }
 
-    fn claim(&self, call: &Call) -> Claim {
+    fn claim(&self, call: &Call, tool: Option<&Entry>) -> Claim {
         let now = self.clock.now();
-        let tool = self.registry.get(&call.request.name);
         let until = call.command.metadata.deadline.unwrap_or(now);
         let keep = i64::try_from(self.config.keep_results.as_millis()).unwrap_or(i64::MAX);
         Claim {
@@ -138,7 +140,7 @@ impl Executor {
                 .conversation_id
                 .map(|id| id.to_string()),
             // What there is no tool for changes nothing.
-            class: tool.map_or(EffectClass::ReadOnly, |entry| entry.class()),
+            class: tool.map_or(EffectClass::ReadOnly, Entry::class),
             now,
             lease: self.config.lease,
             expires_at: until.plus_millis(keep),

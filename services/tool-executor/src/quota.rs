@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nexus_contracts::{OrgId, Timestamp};
+use nexus_contracts::{MessageId, OrgId, Timestamp};
 use nexus_store::{Store, StoreError, Value};
 use serde::{Deserialize, Serialize};
 
@@ -50,13 +50,27 @@ pub struct Used {
     pub until: i64,
 }
 
-// A window that is over is forgotten by the first call of the next one.
+// What was counted in windows that are over is forgotten with the first call of the next one.
+const FORGET: &str = "DELETE FROM tool_quota_call WHERE org_id = $1 AND tool = $2 AND began < $3";
+
+const MARK: &str = "INSERT INTO tool_quota_call (org_id, tool, began, id) VALUES ($1, $2, $3, $4) \
+    ON CONFLICT (org_id, tool, began, id) DO NOTHING";
+
 const COUNT: &str = "INSERT INTO tool_quota (org_id, tool, began, calls) VALUES ($1, $2, $3, 1) \
     ON CONFLICT (org_id, tool) DO UPDATE SET \
     calls = CASE WHEN tool_quota.began = excluded.began THEN tool_quota.calls + 1 ELSE 1 END, \
     began = excluded.began WHERE tool_quota.org_id = $1";
 
 const READ: &str = "SELECT calls FROM tool_quota WHERE org_id = $1 AND tool = $2 AND began = $3";
+
+/// Whether a call may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It is counted, or was before, or the tool has no quota.
+    Within,
+    /// It is one too many, and not counted.
+    Over(Used),
+}
 
 impl Quotas {
     /// Quotas by the names of tools; `*` is for each that is not named.
@@ -70,25 +84,38 @@ impl Quotas {
         found.copied()
     }
 
-    /// Counts a call. What is counted over the quota is not made.
+    /// Counts a call, once however often it is asked. One too many is not counted.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails; nothing was counted then.
     pub async fn count(
         &self,
         org: OrgId,
         tool: &str,
+        id: &MessageId,
         now: Timestamp,
-    ) -> Result<Option<Used>, StoreError> {
+    ) -> Result<Counted, StoreError> {
         let Some(quota) = self.of(tool) else {
-            return Ok(None);
+            return Ok(Counted::Within);
         };
+        let of_window = || values(org, tool, quota.window(now).0);
+        let mut marked = of_window();
+        marked.push(Value::from(id.as_str()));
         let tx = self.store.begin(org).await?;
-        tx.execute(COUNT, values(org, tool, quota.window(now).0))
-            .await?;
+        if tx.execute(MARK, marked).await? == 0 {
+            return Ok(Counted::Within);
+        }
+        tx.execute(COUNT, of_window()).await?;
         let used = read(&tx, (org, tool), quota, now).await?;
+        if used.calls > used.of {
+            // Dropped, the transaction leaves nothing.
+            return Ok(Counted::Over(used));
+        }
+        if used.calls == 1 {
+            tx.execute(FORGET, of_window()).await?;
+        }
         tx.commit().await?;
-        Ok(Some(used))
+        Ok(Counted::Within)
     }
 
     /// What is used of a tool's quota; `None` where it has none.

@@ -78,7 +78,7 @@ impl Service for ToolExecutor {
         let parts = Parts::new(deps, &self.config, store)?;
         let registry = Registry::new((self.tools)(&parts), &self.config)?;
         let executor = Arc::new(executor(&parts, registry).await);
-        let switches = Switches::new(parts.store.clone(), deps.bus.clone());
+        let switches = executor.switches.clone();
         let registry = Arc::clone(&executor.registry);
         let fleet = mcp::start(deps, &self.config.mcp, parts.store.clone(), registry).await?;
         keep_tables(&parts, &executor, &switches);
@@ -109,7 +109,7 @@ async fn executor(parts: &Parts, registry: Registry) -> Executor {
     let Parts { deps, config, .. } = parts;
     Executor {
         registry: Arc::new(registry),
-        off: TableView::watch(deps, tables::TOOLS_OFF).await,
+        switches: Switches::new(parts.store.clone(), deps.bus.clone()),
         health: Arc::new(Health::new(config.breaker)),
         quotas: Quotas::new(parts.store.clone(), config.quotas.clone()),
         artefacts: parts.artefacts.clone(),

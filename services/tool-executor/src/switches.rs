@@ -1,7 +1,7 @@
 //! Switching tools off and on for an organisation or one conversation, while everything runs.
 //!
-//! This service's database is the truth. The table `control.tools.off` shows it to whoever offers
-//! tools to models, and to every replica of this service, which refuses the calls.
+//! This service's database is the truth, and every call is held against it. The table
+//! `control.tools.off` shows it to whoever offers tools to models.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use nexus_contracts::tool::ToolSwitch;
 use nexus_contracts::{ConversationId, OrgId, Timestamp, tables};
 use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{Deps, put_table};
-use nexus_store::{Store, StoreError, Value};
+use nexus_store::{Row, Store, StoreError, Value};
 
 /// How often the table is compared with the database, where nothing happens.
 const LOOK: Duration = Duration::from_secs(30);
@@ -21,6 +21,8 @@ const OFF: &str = "INSERT INTO tool_switch (org_id, scope, tool, at) VALUES ($1,
     ON CONFLICT (org_id, scope, tool) DO NOTHING";
 const ON: &str = "DELETE FROM tool_switch WHERE org_id = $1 AND scope = $2 AND tool = $3";
 const ALL: &str = "SELECT scope, tool, at FROM tool_switch WHERE org_id = $1";
+const IS_OFF: &str = "SELECT 1 AS one FROM tool_switch \
+    WHERE org_id = $1 AND tool = $3 AND (scope = '' OR scope = $2)";
 const FORGET: &str = "DELETE FROM tool_switch WHERE org_id = $1 AND scope = $2";
 
 /// The switches.
@@ -81,6 +83,33 @@ impl Switches {
         Ok(())
     }
 
+    /// Whether a tool is off for all of an organisation or for this conversation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn are_off(
+        &self,
+        org: OrgId,
+        conversation: Option<ConversationId>,
+        tool: &str,
+    ) -> Result<bool, StoreError> {
+        let tx = self.store.begin(org).await?;
+        let rows = tx.query(IS_OFF, place(org, conversation, tool)).await?;
+        tx.commit().await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// What is off for an organisation, for all of it and for single conversations.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn of(&self, org_id: OrgId) -> Result<Vec<ToolSwitch>, StoreError> {
+        let tx = self.store.begin(org_id).await?;
+        let rows = tx.query(ALL, vec![Value::from(org_id.to_string())]).await?;
+        tx.commit().await?;
+        rows.iter().map(|row| read(org_id, row)).collect()
+    }
+
     /// A conversation is gone.
     ///
     /// # Errors
@@ -95,19 +124,8 @@ impl Switches {
     async fn stored(&self) -> Result<BTreeMap<String, ToolSwitch>, StoreError> {
         let mut all = BTreeMap::new();
         for org_id in self.store.organisations().await? {
-            let tx = self.store.begin(org_id).await?;
-            let rows = tx.query(ALL, vec![Value::from(org_id.to_string())]).await?;
-            tx.commit().await?;
-            for row in &rows {
-                let (scope, tool): (String, String) = (row.get("scope")?, row.get("tool")?);
-                let switch = ToolSwitch {
-                    org_id,
-                    conversation_id: scope.parse().ok(),
-                    tool,
-                    at: Timestamp::from_millis(row.get("at")?),
-                };
-                all.insert(key(&switch), switch);
-            }
+            let switches = self.of(org_id).await?;
+            all.extend(switches.into_iter().map(|switch| (key(&switch), switch)));
         }
         Ok(all)
     }
@@ -169,6 +187,16 @@ impl Switches {
             }
         }
     }
+}
+
+fn read(org_id: OrgId, row: &Row) -> Result<ToolSwitch, StoreError> {
+    let scope: String = row.get("scope")?;
+    Ok(ToolSwitch {
+        org_id,
+        conversation_id: scope.parse().ok(),
+        tool: row.get("tool")?,
+        at: Timestamp::from_millis(row.get("at")?),
+    })
 }
 
 fn key(switch: &ToolSwitch) -> String {

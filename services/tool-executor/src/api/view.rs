@@ -5,6 +5,7 @@ use nexus_contracts::tool::{ListedTool, ToolSwitch};
 use nexus_contracts::{ConversationId, OrgId};
 use nexus_service_kit::Problem;
 use nexus_service_kit::breaker::State;
+use nexus_store::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -44,13 +45,14 @@ impl ToolView {
         let executor = &api.executor;
         let now = executor.clock.now();
         let used = executor.quotas.used(org, &tool.name, now).await;
-        let quota = used.map_err(|error| {
-            tracing::error!(%error, "quotas cannot be read");
-            Problem::unavailable("the tool executor's store cannot be read; see `nexus doctor`")
-        })?;
-        let switches = executor.off.all().into_values();
-        let off: Vec<ToolSwitch> = switches
-            .filter(|switch| switch.org_id == org && switch.tool == tool.name)
+        let quota = used.map_err(|error| unread(&error))?;
+        let off: Vec<ToolSwitch> = executor
+            .switches
+            .of(org)
+            .await
+            .map_err(|error| unread(&error))?
+            .into_iter()
+            .filter(|switch| switch.tool == tool.name)
             .collect();
         let (state, reason) = state(api, &tool, &off);
         Ok(Self {
@@ -61,22 +63,11 @@ impl ToolView {
             quota,
         })
     }
+}
 
-    /// As it is once the switch that was just moved has come round.
-    pub(super) fn switched(&mut self, to: &ToSwitch) {
-        let on = to.enabled;
-        match to.conversation_id {
-            None if on && self.state == "off" => "ready".clone_into(&mut self.state),
-            None if !on => "off".clone_into(&mut self.state),
-            None => {}
-            Some(id) => {
-                self.off_in.retain(|off| *off != id);
-                if !on {
-                    self.off_in.push(id);
-                }
-            }
-        }
-    }
+fn unread(error: &StoreError) -> Problem {
+    tracing::error!(%error, "quotas and switches cannot be read");
+    Problem::unavailable("the tool executor's store cannot be read; see `nexus doctor`")
 }
 
 fn state(api: &Api, tool: &ListedTool, off: &[ToolSwitch]) -> (String, Option<String>) {

@@ -1,12 +1,15 @@
 //! What keeps a call from being made, and what of a result a model gets to see.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use nexus_contracts::tool::{ToolSwitch, WholeResult};
-use nexus_contracts::{ConversationId, Envelope, tables};
+use nexus_contracts::{ConversationId, Envelope, MessageId, Timestamp, tables};
 use nexus_service_kit::{Clock, Deps, put_table};
 use nexus_store::Ledger;
 use nexus_testkit::wait_until;
 use nexus_tool_executor::migrations::{MIGRATIONS, SET};
+use nexus_tool_executor::quota::{Counted, Quota, Quotas, Used};
 use nexus_tool_executor::switches::Switches;
 use nexus_tool_executor::{NAME, ToolHealth};
 use serde_json::json;
@@ -147,6 +150,7 @@ async fn quotas_hold(world: World) -> Result<()> {
     let repeated = world.in_conversation("1", "panics", "{}")?;
     world.send(&repeated).await?;
     assert_eq!(world.code("2", "panics").await?, "broken");
+    counts_once(&world, &second).await?;
     let third = world.in_conversation("3", "panics", "{}")?;
     let refused = failed(&world.ask(&third).await?)?;
     assert_eq!(refused.code, "quota_exceeded");
@@ -165,6 +169,35 @@ async fn an_organisation_has_its_quota_on_postgres() -> Result<()> {
     quotas_hold(World::on_postgres().await?).await
 }
 
+/// Whoever begins a call again, it was counted.
+async fn counts_once(world: &World, deps: &Deps) -> Result<()> {
+    let store = deps.stores.open(NAME, Ledger::MIGRATIONS).await?;
+    let quota = Quota {
+        calls: 1,
+        per: Duration::from_secs(60),
+    };
+    let quotas = Quotas::new(store, [("search".to_owned(), quota)].into());
+    let now = Timestamp::from_millis(1);
+    let count = async |id: &str, now| {
+        let id = MessageId::new(id)?;
+        Ok::<_, anyhow::Error>(quotas.count(world.org, "search", &id, now).await?)
+    };
+    for _ in 0..2 {
+        assert_eq!(count("one", now).await?, Counted::Within);
+        let over = Used {
+            calls: 2,
+            of: 1,
+            until: 60_000,
+        };
+        assert_eq!(count("another", now).await?, Counted::Over(over));
+    }
+    let used = quotas.used(world.org, "search", now).await?;
+    assert_eq!(used.context("it has a quota")?.calls, 1);
+    let later = Timestamp::from_millis(60_000);
+    assert_eq!(count("another", later).await?, Counted::Within);
+    Ok(())
+}
+
 async fn switches_hold(world: World) -> Result<()> {
     let worker = world.worker(&[]).await?;
     let switches = switches(&worker).await?;
@@ -176,13 +209,16 @@ async fn switches_hold(world: World) -> Result<()> {
         at: clock.now(),
     };
     switches.off(off(Some(conversation()))).await?;
-    wait_for_code(&world, "in the conversation", "switched_off").await?;
+    assert_eq!(
+        world.code("in-the-conversation", "away").await?,
+        "switched_off"
+    );
     let elsewhere = world.command("elsewhere", "away", "{}")?;
     assert_eq!(failed(&world.ask(&elsewhere).await?)?.code, "unavailable");
     switches.on(world.org, Some(conversation()), "away").await?;
-    wait_for_code(&world, "on again", "unavailable").await?;
+    assert_eq!(world.code("on-again", "away").await?, "unavailable");
     switches.off(off(None)).await?;
-    wait_for_code(&world, "everywhere", "switched_off").await?;
+    assert_eq!(world.code("everywhere", "away").await?, "switched_off");
     kill(worker).await;
     // What is switched off stays off when the bus lost it and nobody was there.
     let key = ToolSwitch::key(world.org, None, "away");
@@ -195,7 +231,7 @@ async fn switches_hold(world: World) -> Result<()> {
     let stale_key = ToolSwitch::key(world.org, None, "gone");
     put_table(&world.bus, tables::TOOLS_OFF, &stale_key, &stale).await?;
     let again = world.worker(&[]).await?;
-    wait_for_code(&world, "after a restart", "switched_off").await?;
+    assert_eq!(world.code("after-a-restart", "away").await?, "switched_off");
     wait_until(PATIENCE, "what nobody stored to go", async || {
         Ok(world
             .bus
@@ -206,19 +242,6 @@ async fn switches_hold(world: World) -> Result<()> {
     .await?;
     kill(again).await;
     Ok(())
-}
-
-/// A switch is felt a moment after it was moved.
-async fn wait_for_code(world: &World, name: &str, code: &str) -> Result<()> {
-    let mut tries = 0;
-    wait_until(PATIENCE, name, async || {
-        tries += 1;
-        Ok(world
-            .code(&format!("{}-{tries}", name.replace(" ", "-")), "away")
-            .await?
-            == code)
-    })
-    .await
 }
 
 #[tokio::test]
