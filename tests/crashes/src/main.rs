@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use nexus::compose::SERVICES;
-use nexus_crash_tests::effects::Append;
+use nexus_crash_tests::effects::{Append, Register};
 use nexus_service_kit::config::config_file;
 use nexus_service_kit::{ConfigError, ConfigSource, NodeConfig, Service, run_process};
 use nexus_tool_executor::{DEFAULT_CONFIG, NAME, registry, service_with};
@@ -49,6 +49,7 @@ fn tools(source: &ConfigSource) -> Result<Box<dyn Service>, ConfigError> {
     Ok(service_with(config, |parts| {
         let mut tools = registry::catalogue(parts);
         tools.push(std::sync::Arc::new(Append));
+        tools.push(std::sync::Arc::new(Register));
         tools
     }))
 }

@@ -30,7 +30,7 @@ const CALLS: usize = 2;
 const TOO_LONG: &str = "1*return(delay:5000)";
 
 /// Leases and repetitions short enough for many cases in a minute.
-const SETTINGS: &[&str] = &[
+pub const SETTINGS: &[&str] = &[
     "orchestrator.lease=1s",
     "orchestrator.resend_after=2s",
     "provider-router.lease=1s",
