@@ -109,7 +109,6 @@ async fn ended(client: &reqwest::Client, cluster: &Cluster, id: &str) -> Result<
 }
 
 #[tokio::test]
-#[ignore = "not yet run against a whole node; the decision itself is tested in the orchestrator's core"]
 async fn a_page_does_not_get_what_is_remembered_sent_to_it() -> Result<()> {
     let (provider, site) = (FakeOpenAi::start().await?, Site::start().await?);
     let cluster = cluster(&provider, &site).await?;

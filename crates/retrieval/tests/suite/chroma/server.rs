@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nexus_contracts::OrgId;
 use nexus_retrieval::{Chroma, ChromaConfig};
 use nexus_testkit::ports::free_port;
 use nexus_testkit::{Spawn, Spawned, wait_for};
@@ -94,6 +95,14 @@ impl Server {
             token: None,
             timeout: Duration::from_secs(10),
         })?))
+    }
+
+    /// How many vectors the collection of an organisation has.
+    pub(super) async fn count(&self, org: OrgId) -> Result<u64> {
+        let (prefix, all) = (format!("nexus-{org}-"), self.collections().await?);
+        let mut named = all.iter().filter(|(name, _)| name.starts_with(&prefix));
+        let (_, count) = named.next().context("it has no collection")?;
+        Ok(*count)
     }
 
     /// Names of collections, and how many vectors each has.
