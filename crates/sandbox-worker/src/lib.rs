@@ -13,6 +13,7 @@ mod seccomp;
 mod serve;
 mod sys;
 mod value;
+mod verify;
 
 use std::{ffi::OsString, io::Write as _, process::ExitCode};
 
@@ -23,7 +24,7 @@ use options::Options;
 #[global_allocator]
 static ALLOCATOR: monty_alloc::LimitedAllocator = monty_alloc::LimitedAllocator;
 
-/// Does what the arguments (without the program's name) say: `monty`, `confine` or `inner`.
+/// Does what the arguments (without the program's name) say: `monty`, `confine`, `inner` or `verify`.
 ///
 /// Whatever cannot be done ends the program with code 3 and the reason on standard error.
 #[must_use]
@@ -32,6 +33,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>, guards: &impl Guards) -> 
         "monty" => serve::serve(&options, guards),
         "confine" => confine::confine(&options),
         "inner" => inner::inner(&options, guards),
+        "verify" => verify::verify(),
         role => Err(format!(
             "unknown role {role:?}: this program is started by Nexus, not by hand"
         )),

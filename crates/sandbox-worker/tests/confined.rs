@@ -218,3 +218,21 @@ async fn a_missing_bubblewrap_is_said() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn a_machine_that_confines_is_told_from_one_that_does_not() {
+    let bubblewrap = Path::new("/usr/bin/bwrap");
+    let (_folder, confining) = launcher();
+    confining.verify(bubblewrap).await.unwrap();
+    let said = confining.verify(Path::new("/nonexistent/bwrap")).await;
+    let said = said.unwrap_err().to_string();
+    assert!(said.contains("/nonexistent/bwrap"), "{said}");
+
+    let worker = PathBuf::from(env!("CARGO_BIN_EXE_nexus-sandbox"));
+    let sabotaged = worker.with_file_name("examples/sabotaged_seccomp");
+    let said = Launcher::new(&sabotaged).unwrap().verify(bubblewrap).await;
+    let said = said.unwrap_err().to_string();
+    assert!(said.contains("filter lets ptrace pass"), "{said}");
+    let silent = Launcher::new(Path::new("/bin/false")).unwrap();
+    assert!(silent.verify(bubblewrap).await.is_err());
+}

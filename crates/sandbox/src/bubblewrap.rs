@@ -25,18 +25,13 @@ use std::{
 
 use crate::{Launcher, Process, SandboxError, launcher::Start};
 
+mod mount;
+mod verify;
+
+use mount::{DEVICES, Mount, NETWORK, STREAMS, SYSTEM, words};
+
 /// Where the confining program appears within.
 const INNER: &str = "/.nexus-sandbox";
-
-/// What a program finds at a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Mount {
-    ReadOnly(PathBuf, PathBuf),
-    Writable(PathBuf, PathBuf),
-    Memory(PathBuf, u64),
-    Link(PathBuf, PathBuf),
-    Device(&'static str),
-}
 
 /// Which system calls it may make. All of them exclude namespaces, mounts, tracing, keys, `bpf`, `io_uring`,
 /// `userfaultfd`, `perf`, kernel modules, files in memory and terminal injection.
@@ -90,7 +85,7 @@ pub struct Confined {
 }
 
 impl Confined {
-    /// A program by its path within. It sees nothing but `/dev/null`, `/dev/zero` and `/dev/urandom`.
+    /// A program by its path within. It sees nothing but the devices of zeros, nothing and chance.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
@@ -98,9 +93,7 @@ impl Confined {
             program: program.into(),
             arguments: Vec::new(),
             variables: Vec::new(),
-            mounts: ["/dev/null", "/dev/zero", "/dev/urandom"]
-                .map(Mount::Device)
-                .into(),
+            mounts: DEVICES.map(Mount::Device).into(),
             folder: "/".into(),
             calls: Calls::Program,
             ceiling: Ceiling::default(),
@@ -159,46 +152,45 @@ impl Confined {
         self
     }
 
-    /// The programs and libraries of this machine, read-only, and with a network what resolving names needs:
-    /// `/usr` and the links to it, the loader's cache, certificates; no other configuration and no home.
+    /// The programs and libraries of this machine, read-only: `/usr` and the links to it, the loader's cache,
+    /// public certificates; no private keys, no other configuration and no home.
     #[must_use]
-    pub fn system_files(mut self) -> Self {
-        for path in ["/usr", "/bin", "/sbin", "/lib", "/lib64"] {
-            self = self.here_too(Path::new(path));
-        }
-        for path in [
-            "/etc/ld.so.cache",
-            "/etc/alternatives",
-            "/etc/ssl",
-            "/etc/ca-certificates",
-            "/etc/pki/tls/certs",
-            "/etc/resolv.conf",
-            "/etc/hosts",
-            "/etc/nsswitch.conf",
-            "/etc/localtime",
-        ] {
-            if Path::new(path).exists() {
-                self = self.read_only(path);
-            }
-        }
+    pub fn system_files(self) -> Self {
+        SYSTEM
+            .iter()
+            .fold(self, |all, path| all.here_too(Path::new(path)))
+    }
+
+    /// Its own processes in `/proc`, which most runtimes look at, and by way of them its streams in `/dev`.
+    #[must_use]
+    pub fn processes(mut self) -> Self {
+        self.mounts.push(Mount::Processes);
+        let links = STREAMS.map(|(target, at)| Mount::Link(target.into(), at.into()));
+        self.mounts.extend(links);
         self
     }
 
     /// What is at a path of this machine: a link as a link, anything else read-only, nothing as nothing.
+    ///
+    /// In `/etc` what a link leads to is put in its place: it may lie where nothing is let in.
     pub(crate) fn here_too(mut self, path: &Path) -> Self {
-        match (std::fs::read_link(path), path.exists()) {
-            (Ok(target), _) => self.mounts.push(Mount::Link(target, path.to_owned())),
-            (Err(_), true) => return self.read_only(path),
-            (Err(_), false) => {}
+        let link = std::fs::read_link(path).ok();
+        match link.filter(|_| !path.starts_with("/etc")) {
+            Some(target) => self.mounts.push(Mount::Link(target, path.to_owned())),
+            None if path.exists() => return self.read_only(path),
+            None => {}
         }
         self
     }
 
     /// Lets it use this machine's network, all of it: also what listens on loopback and abstract sockets.
+    /// It sees the files that resolving names needs.
     #[must_use]
     pub fn with_network(mut self) -> Self {
         self.calls = Calls::Network;
-        self
+        NETWORK
+            .iter()
+            .fold(self, |all, path| all.here_too(Path::new(path)))
     }
 
     /// The folder it starts in.
@@ -246,14 +238,13 @@ impl Confined {
         if self.calls == Calls::Network {
             all.extend(words(["--share-net"]));
         }
-        // For one remount, which bounds the inodes of memory folders; then `inner` gives it up.
+        all.extend(words(["--hostname", "sandbox", "--cap-drop", "ALL"]));
+        // For one remount, which bounds the inodes of memory folders, and for giving up both: see `inner`.
         all.extend(words([
-            "--hostname",
-            "sandbox",
-            "--cap-drop",
-            "ALL",
             "--cap-add",
             "CAP_SYS_ADMIN",
+            "--cap-add",
+            "CAP_SETPCAP",
         ]));
         for mount in &self.mounts {
             all.extend(mount.arguments());
@@ -297,29 +288,6 @@ impl Confined {
         }
         all
     }
-}
-
-impl Mount {
-    fn arguments(&self) -> Vec<OsString> {
-        match self {
-            Self::ReadOnly(from, at) => vec!["--ro-bind".into(), from.into(), at.into()],
-            Self::Writable(from, at) => vec!["--bind".into(), from.into(), at.into()],
-            Self::Memory(at, bytes) => {
-                vec![
-                    "--size".into(),
-                    bytes.to_string().into(),
-                    "--tmpfs".into(),
-                    at.into(),
-                ]
-            }
-            Self::Link(target, at) => vec!["--symlink".into(), target.into(), at.into()],
-            Self::Device(path) => words(["--dev-bind", path, path]),
-        }
-    }
-}
-
-fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
-    words.map(OsString::from).into()
 }
 
 /// Where a confined program's standard streams lead.

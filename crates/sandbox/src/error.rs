@@ -31,6 +31,12 @@ pub enum SandboxError {
     /// A fresh process did not report that it is locked down.
     #[error("a sandbox process did not become ready: {0}. See its self-test with `nexus doctor`")]
     NotReady(String),
+    /// Another program cannot be confined on this machine.
+    #[error(
+        "programs cannot be confined here: {0}. It needs bubblewrap 0.5 or later, user namespaces that this \
+         user may make, a kernel with seccomp filters, and a `nexus-sandbox` of this build"
+    )]
+    Unconfined(String),
     /// The sandbox was shut down.
     #[error("the code sandbox is shut down; the call was not run")]
     Closed,
