@@ -51,12 +51,13 @@ pub trait Process: Send + Sync {
 }
 
 /// Starts programs.
+#[async_trait]
 pub trait Launcher: Send + Sync {
     /// Starts one.
     ///
     /// # Errors
     /// Why not; nothing was started then.
-    fn launch(&self, launch: &Launch<'_>) -> Result<Launched, LaunchError>;
+    async fn launch(&self, launch: &Launch<'_>) -> Result<Launched, LaunchError>;
 }
 
 /// Why a program did not start.
@@ -69,6 +70,11 @@ pub enum LaunchError {
          give it all rights of this process"
     )]
     NoSandbox(String),
+    /// Some part of the confinement is missing, or does not hold.
+    #[error(
+        "no sandbox: {0}; mend that, or say `sandbox: off` for this server to give it all rights of this process"
+    )]
+    Unconfined(String),
     /// A path of its sandbox is not there.
     #[error("`sandbox` lists {0}, which is not there")]
     NoPath(String),
@@ -86,8 +92,9 @@ pub enum LaunchError {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Plain;
 
+#[async_trait]
 impl Launcher for Plain {
-    fn launch(&self, launch: &Launch<'_>) -> Result<Launched, LaunchError> {
+    async fn launch(&self, launch: &Launch<'_>) -> Result<Launched, LaunchError> {
         start(launch.command, launch.env)
     }
 }

@@ -9,13 +9,15 @@ mod waiting;
 
 use std::sync::Arc;
 
-use nexus_mcp::{Bubblewrap, Config, Fleet, Parts as FleetParts};
+use nexus_mcp::{Bubblewrap, Fleet, Parts as FleetParts};
 use nexus_service_kit::{ConfigSource, Deps};
 use nexus_store::Store;
 use secrecy::ExposeSecret;
 
 use crate::Registry;
+use crate::config::Config;
 use crate::error::Error;
+use crate::programs;
 use crate::tool::AnyTool;
 
 use pins::StoredPins;
@@ -24,6 +26,8 @@ use waiting::Waiting;
 
 /// Where the tools of all servers come from, as the registry sees it.
 const SOURCE: &str = "mcp";
+/// The program that confines servers: the one that runs code.
+const CONFINER: &str = "nexus-sandbox";
 
 /// Starts the servers and keeps the registry in step with what they offer, until the node stops.
 ///
@@ -35,8 +39,10 @@ pub(crate) async fn start(
     store: Store,
     registry: Arc<Registry>,
 ) -> Result<Fleet, Error> {
+    // Where it is missing, servers that need it say so and do not start; others do.
+    let confiner = programs::find(CONFINER, &config.code.program, "tool-executor.code.program");
     let fleet = Fleet::new(FleetParts {
-        launcher: Arc::new(Bubblewrap::of_system()),
+        launcher: Arc::new(Bubblewrap::of_system(confiner)),
         pins: Arc::new(StoredPins { store }),
         environment: Arc::new(|name| {
             ConfigSource::env_secret(name).map(|value| value.expose_secret().to_owned())
@@ -46,7 +52,7 @@ pub(crate) async fn start(
     let bad = |error: nexus_mcp::Error| Error::Mcp {
         reason: error.to_string(),
     };
-    fleet.apply(config).await.map_err(bad)?;
+    fleet.apply(&config.mcp).await.map_err(bad)?;
     deps.tasks
         .spawn("tools.mcp", follow(deps.clone(), fleet.clone(), registry));
     Ok(fleet)

@@ -80,7 +80,7 @@ impl Service for ToolExecutor {
         let executor = Arc::new(executor(&parts, registry).await);
         let switches = executor.switches.clone();
         let registry = Arc::clone(&executor.registry);
-        let fleet = mcp::start(deps, &self.config.mcp, parts.store.clone(), registry).await?;
+        let fleet = mcp::start(deps, &self.config, parts.store.clone(), registry).await?;
         keep_tables(&parts, &executor, &switches);
         consume(&parts, &executor, &switches);
         let api = Api {

@@ -33,8 +33,17 @@ pub struct Sandbox {
     pub read: Vec<PathBuf>,
     /// Files and folders it can read and change. Absolute.
     pub write: Vec<PathBuf>,
-    /// Bytes of its `/tmp`, which lies in memory.
+    /// Bytes of its `/tmp`, which lies in memory. A file takes 16 KiB of it at least, beyond the first 4096.
     pub tmp_bytes: u64,
+    /// Processes and threads together. The kernel does not hold root to it.
+    pub tasks: u32,
+    /// Bytes of memory that each process may write to. Not address space: node reserves far more of
+    /// that than it uses.
+    pub memory_bytes: u64,
+    /// Open files and sockets of each process.
+    pub open_files: u32,
+    /// Bytes of the largest file it can make.
+    pub file_bytes: u64,
 }
 
 impl Default for Sandbox {
@@ -44,6 +53,10 @@ impl Default for Sandbox {
             read: Vec::new(),
             write: Vec::new(),
             tmp_bytes: 64 << 20,
+            tasks: 256,
+            memory_bytes: 2 << 30,
+            open_files: 1024,
+            file_bytes: 1 << 30,
         }
     }
 }
@@ -62,8 +75,23 @@ impl Confinement {
                 ));
             }
         }
-        if sandbox.tmp_bytes < 4096 {
-            return Err("`sandbox.tmp_bytes` is at least 4096".to_owned());
+        sandbox.check_numbers()
+    }
+}
+
+impl Sandbox {
+    /// Below these nothing starts, and the reason it gives would be hard to read.
+    fn check_numbers(&self) -> Result<(), String> {
+        for (name, value, least) in [
+            ("tmp_bytes", self.tmp_bytes, 4096),
+            ("tasks", self.tasks.into(), 8),
+            ("memory_bytes", self.memory_bytes, 16 << 20),
+            ("open_files", self.open_files.into(), 32),
+            ("file_bytes", self.file_bytes, 4096),
+        ] {
+            if value < least {
+                return Err(format!("`sandbox.{name}` is at least {least}"));
+            }
         }
         Ok(())
     }
@@ -97,7 +125,7 @@ impl<'de> Deserialize<'de> for Confinement {
             type Value = Confinement;
 
             fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-                to.write_str("`off`, or network, read, write and tmp_bytes")
+                to.write_str("`off`, or what is let in and the limits")
             }
 
             // Some YAML readers take the word for a boolean.

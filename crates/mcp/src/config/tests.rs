@@ -16,7 +16,7 @@ servers:
   files:
     command: [node, server.js]
     env: [TOKEN]
-    sandbox: { network: true, read: [/srv/a], write: [/srv/b], tmp_bytes: 1000000 }
+    sandbox: { network: true, read: [/srv/a], write: [/srv/b], tmp_bytes: 1000000, tasks: 50, memory_bytes: 300000000, open_files: 64, file_bytes: 70000 }
     tools: { allow: [read], deny: [write] }
     sampling: true
     trust: { read_only: [read], private: false, untrusted: false, egress: false }
@@ -69,6 +69,10 @@ fn what_does_not_hold_together_is_refused_with_the_servers_name() {
         "a: { command: [x], sandbox: { read: [/] } }",
         "a: { command: [x], sandbox: { read: [/srv/../etc] } }",
         "a: { command: [x], sandbox: { write: [/proc/1] } }",
+        "a: { command: [x], sandbox: { tasks: 1 } }",
+        "a: { command: [x], sandbox: { memory_bytes: 1000 } }",
+        "a: { command: [x], sandbox: { open_files: 3 } }",
+        "a: { command: [x], sandbox: { file_bytes: 0 } }",
         "a: { command: [x], env: ['TOKEN=secret'] }",
         "a: { command: [x], bearer_env: T }",
         "a: { command: [x], timeout: 5 }",

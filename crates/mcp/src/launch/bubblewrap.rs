@@ -1,70 +1,73 @@
-//! Confinement with bubblewrap (`bwrap`, 0.8 or later).
+//! Confinement with bubblewrap (`bwrap`, 0.5 or later) and the program `nexus-sandbox`.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Launch, LaunchError, Launched, Launcher, PATH, start};
+use async_trait::async_trait;
+use nexus_sandbox::bubblewrap::{Ceiling, Confined, Streams};
+use nexus_sandbox::{Launcher as Confiner, SandboxError};
+use tokio::sync::OnceCell;
+
+use super::{Launch, LaunchError, Launched, Launcher, PATH, Process, start};
 use crate::config::{Confinement, Sandbox};
 
 /// Where the system's packages put it.
 const PLACES: [&str; 2] = ["/usr/bin/bwrap", "/usr/local/bin/bwrap"];
-/// The system's programs and libraries. `/etc/ssl/private` and the like are not among them.
-const SYSTEM: [&str; 12] = [
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/etc/ld.so.cache",
-    "/etc/alternatives",
-    "/etc/localtime",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-];
-/// What finding other machines needs.
-const NETWORK: [&str; 5] = [
-    "/etc/resolv.conf",
-    "/etc/hosts",
-    "/etc/nsswitch.conf",
-    "/etc/gai.conf",
-    "/etc/ca-certificates",
-];
 
 /// Starts programs in a sandbox, except those whose configuration says `sandbox: off`.
 ///
-/// Inside: a user namespace without capabilities in which no other can be made, its own process
-/// numbers, no network unless allowed, the system's programs read only, and a `/tmp` of bounded
-/// size. The sandbox itself is started with the server's variables and no other, because what it
-/// was started with can be read inside as `/proc/1/environ`.
+/// Inside: a user namespace without capabilities, no system call that could make another, trace,
+/// mount, or reach for what ordinary programs leave alone, its own process numbers, no network
+/// unless allowed, the system's programs read only, a `/tmp` of bounded size, and limits. The
+/// sandbox itself is started with the server's variables and no other, because what it was started
+/// with can be read inside as `/proc/1/environ`.
+///
+/// Before the first program is started, one of ours tries from inside what must be impossible: a
+/// machine where it is possible starts no program in a sandbox.
 #[derive(Debug, Clone)]
 pub struct Bubblewrap {
     program: PathBuf,
+    confiner: Result<PathBuf, String>,
+    /// Seen to confine.
+    seen: OnceCell<Confiner>,
 }
 
 impl Bubblewrap {
-    /// With the `bwrap` of the system's packages, wherever they put it.
+    /// With the `bwrap` of the system's packages, wherever they put it, and this `nexus-sandbox`, or
+    /// the reason why there is none.
     #[must_use]
-    pub fn of_system() -> Self {
+    pub fn of_system(confiner: Result<PathBuf, String>) -> Self {
         let found = PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
-        Self {
-            program: found.unwrap_or_else(|| PathBuf::from(PLACES[0])),
-        }
+        let found = found.unwrap_or_else(|| PathBuf::from(PLACES[0]));
+        Self::at(found, confiner)
     }
 
     /// With this `bwrap`.
     #[must_use]
-    pub fn at(program: impl Into<PathBuf>) -> Self {
+    pub fn at(program: impl Into<PathBuf>, confiner: Result<PathBuf, String>) -> Self {
         Self {
             program: program.into(),
+            confiner,
+            seen: OnceCell::new(),
         }
+    }
+
+    /// What confines, once it was seen to.
+    async fn confiner(&self) -> Result<&Confiner, LaunchError> {
+        let program = self.confiner.as_ref();
+        let program = program.map_err(|why| LaunchError::Unconfined(why.clone()))?;
+        let unconfined = |error: SandboxError| LaunchError::Unconfined(error.to_string());
+        let look = || async {
+            let confiner = Confiner::new(program)?;
+            confiner.verify(&self.program).await?;
+            Ok(confiner)
+        };
+        self.seen.get_or_try_init(look).await.map_err(unconfined)
     }
 }
 
+#[async_trait]
 impl Launcher for Bubblewrap {
-    fn launch(&self, launch: &Launch<'_>) -> Result<Launched, LaunchError> {
+    async fn launch(&self, launch: &Launch<'_>) -> Result<Launched, LaunchError> {
         let Confinement::On(sandbox) = launch.sandbox else {
             return start(launch.command, launch.env);
         };
@@ -75,129 +78,132 @@ impl Launcher for Bubblewrap {
         if let Some(missing) = lists.into_iter().find(|path| !path.exists()) {
             return Err(LaunchError::NoPath(missing.display().to_string()));
         }
-        let mut command = vec![self.program.display().to_string()];
-        command.extend(arguments(sandbox));
-        command.push("--".to_owned());
-        command.extend(launch.command.iter().cloned());
-        start(&command, &environment(launch.env))
+        let what = confined(launch, sandbox, &self.program);
+        let confiner = self.confiner().await?;
+        let started = confiner.confine(&what, Streams::piped()).await;
+        let mut process = started.map_err(|error| LaunchError::Unconfined(error.to_string()))?;
+        let pipes = (
+            process.take_stdin(),
+            process.take_stdout(),
+            process.take_stderr(),
+        );
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(LaunchError::Start {
+                program: launch.command.first().cloned().unwrap_or_default(),
+                reason: std::io::ErrorKind::BrokenPipe.into(),
+            });
+        };
+        Ok(Launched {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            process: Box::new(Held(process)),
+        })
     }
 }
 
-fn environment(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn confined(launch: &Launch<'_>, sandbox: &Sandbox, bubblewrap: &Path) -> Confined {
+    let program = launch.command.first().cloned().unwrap_or_default();
+    // Started as root it stays root, without a right beyond its files: they are usually root's then.
+    let mut what = Confined::new(program)
+        .bubblewrap(bubblewrap)
+        .args(launch.command.iter().skip(1))
+        .keep_user()
+        .ceiling(Ceiling {
+            tasks: sandbox.tasks,
+            memory: sandbox.memory_bytes,
+            descriptors: sandbox.open_files,
+            file: sandbox.file_bytes,
+        })
+        .system_files();
+    if sandbox.network {
+        what = what.with_network();
+    }
+    what = what.processes().memory("/tmp", sandbox.tmp_bytes);
+    for path in &sandbox.read {
+        what = what.read_only(path);
+    }
+    for path in &sandbox.write {
+        what = what.writable(path, path);
+    }
     let base = [
         ("PATH", PATH),
         ("HOME", "/tmp"),
         ("TMPDIR", "/tmp"),
         ("LANG", "C.UTF-8"),
     ];
-    let mut env: BTreeMap<String, String> = base
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    env.extend(
-        given
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    env
-}
-
-fn arguments(sandbox: &Sandbox) -> Vec<String> {
-    let mut words = Words::default();
-    // `--unshare-all` alone makes a user namespace only where it can, lets more be made inside,
-    // and leaves root all capabilities there.
-    words.add(["--unshare-all", "--unshare-user", "--disable-userns"]);
-    words.add(["--cap-drop", "ALL"]);
-    if sandbox.network {
-        words.add(["--share-net"]);
-    }
-    words.add([
-        "--die-with-parent",
-        "--new-session",
-        "--hostname",
-        "sandbox",
-    ]);
-    let network: &[&str] = if sandbox.network { &NETWORK } else { &[] };
-    for path in SYSTEM.iter().chain(network) {
-        words.system(Path::new(path));
-    }
-    words.add(["--proc", "/proc", "--dev", "/dev"]);
-    let tmp = sandbox.tmp_bytes.to_string();
-    words.add(["--perms", "0700", "--size", tmp.as_str(), "--tmpfs", "/tmp"]);
-    for (kind, paths) in [("--ro-bind", &sandbox.read), ("--bind", &sandbox.write)] {
-        for path in paths {
-            let path = path.display().to_string();
-            words.add([kind, path.as_str(), path.as_str()]);
+    for (name, value) in base {
+        if !launch.env.contains_key(name) {
+            what = what.variable(name, value);
         }
     }
-    // Last: the root, and the folders made for the binds, lie in unbounded memory.
-    words.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
+    for (name, value) in launch.env {
+        what = what.variable(name, value);
+    }
     let home = sandbox.write.iter().find(|path| path.is_dir());
-    let home = home.map_or_else(|| "/tmp".to_owned(), |path| path.display().to_string());
-    words.add(["--chdir", home.as_str()]);
-    words.0
+    what.folder(home.map_or_else(|| Path::new("/tmp"), PathBuf::as_path))
 }
 
-#[derive(Default)]
-struct Words(Vec<String>);
+/// A confined program. Dropping it kills all of it.
+struct Held(nexus_sandbox::Process);
 
-impl Words {
-    fn add<const N: usize>(&mut self, words: [&str; N]) {
-        self.0.extend(words.map(ToOwned::to_owned));
+#[async_trait]
+impl Process for Held {
+    async fn ended(&mut self) {
+        // An error means that there is no child to wait for.
+        let _ = self.0.wait().await;
     }
 
-    /// A folder of the system, as a link where it is one: `/bin` is `usr/bin` on most.
-    fn system(&mut self, path: &Path) {
-        let name = path.display().to_string();
-        match fs::read_link(path) {
-            Ok(target) if !name.starts_with("/etc/") => {
-                self.add(["--symlink", &target.display().to_string(), &name]);
-            }
-            _ => self.add(["--ro-bind-try", &name, &name]),
-        }
+    fn kill(&mut self) {
+        self.0.kill();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
-    #[test]
-    fn the_network_and_paths_are_let_in_only_when_named() {
-        let closed = arguments(&Sandbox::default());
-        assert!(
-            !closed
-                .iter()
-                .any(|word| word == "--share-net" || word == "--bind")
-        );
-        let open = arguments(&Sandbox {
-            network: true,
-            read: vec!["/srv/a".into()],
-            write: vec!["/srv/b".into()],
-            tmp_bytes: 5000,
-        });
-        let text = open.join(" ");
-        for part in [
-            "--share-net",
-            "--ro-bind /srv/a /srv/a",
-            "--bind /srv/b /srv/b",
-            "--size 5000 --tmpfs /tmp",
-        ] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-    }
-
-    #[test]
-    fn without_a_sandbox_nothing_starts() {
-        let launcher = Bubblewrap::at("/nowhere/bwrap");
+    async fn refused(launcher: &Bubblewrap) -> LaunchError {
         let launch = Launch {
             command: &["true".to_owned()],
             env: &BTreeMap::new(),
             sandbox: &Confinement::default(),
         };
-        assert!(matches!(
-            launcher.launch(&launch),
-            Err(LaunchError::NoSandbox(_))
-        ));
+        match launcher.launch(&launch).await {
+            Ok(_) => panic!("started"),
+            Err(error) => error,
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_sandbox_nothing_starts() {
+        let error = refused(&Bubblewrap::at("/nowhere/bwrap", Ok("/bin/true".into()))).await;
+        assert!(matches!(error, LaunchError::NoSandbox(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_a_program_that_confines_nothing_starts() {
+        for (confiner, words) in [
+            (
+                Err("it was not installed".to_owned()),
+                "it was not installed",
+            ),
+            (
+                Ok("/nowhere/nexus-sandbox".into()),
+                "/nowhere/nexus-sandbox",
+            ),
+            (Ok("/bin/false".into()), "cannot be confined here"),
+        ] {
+            let launcher = Bubblewrap::of_system(confiner);
+            for _ in 0..2 {
+                let said = refused(&launcher).await.to_string();
+                assert!(
+                    said.contains(words) && said.contains("`sandbox: off`"),
+                    "{said}"
+                );
+            }
+        }
     }
 }

@@ -70,7 +70,7 @@ pub(super) async fn connect(
             (handler.serve(transport).await.map_err(greeting)?, None)
         }
         None => {
-            let launched = launch(shared, around, variables)?;
+            let launched = launch(shared, around, variables).await?;
             let secrets = variables.values().cloned().collect();
             let tail = shared.tail.clone();
             tasks.spawn(async move {
@@ -99,7 +99,7 @@ pub(super) async fn connect(
     })
 }
 
-fn launch(
+async fn launch(
     shared: &Shared,
     around: &Surroundings,
     variables: &BTreeMap<String, String>,
@@ -112,6 +112,7 @@ fn launch(
     around
         .launcher
         .launch(&launch)
+        .await
         .map_err(|error| error.to_string())
 }
 

@@ -30,6 +30,8 @@ def tools():
     echo = tool("echo", STATE["description"], {"text": words})
     echo["inputSchema"]["required"] = ["text"]
     more = [tool("extra", "Was not there before.")] if STATE.get("extra") else []
+    if MODE == "runs":
+        more.append(tool("run", "Runs code and tells its `said`.", {"code": words}))
     return more + [
         echo,
         tool("look", "Reads a file.", {"path": words}),
@@ -50,6 +52,12 @@ def tools():
         tool("die", "Ends the server."),
         tool("pid", "Starts a child and tells both numbers."),
     ]
+
+
+def run(code):
+    found = {"said": ""}
+    exec(code, found)
+    return str(found["said"])
 
 
 def attempt(action):
@@ -142,6 +150,7 @@ def call(id, name, given, meta):
         "huge": lambda: text("x" * given["size"]),
         "cancelled": lambda: text(json.dumps(STATE["cancelled"])),
         "pid": lambda: text(child()),
+        "run": lambda: text(run(given["code"])),
     }
     result = results.get(name, lambda: text("done"))()
     send({"id": id + 1000 if MODE == "other_id" else id, "result": result})

@@ -4,9 +4,13 @@
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod confinement;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http;
+#[cfg(test)]
+mod orphans;
 #[cfg(test)]
 mod pinning;
 #[cfg(test)]

@@ -193,7 +193,7 @@ async fn what_is_remembered_is_kept_where_it_may_write() {
     let file = folder.path().join("memory.jsonl");
     let value = file.display().to_string();
     let fleet = Fleet::new(nexus_mcp::Parts {
-        launcher: std::sync::Arc::new(nexus_mcp::Bubblewrap::of_system()),
+        launcher: std::sync::Arc::new(crate::support::bubblewrap()),
         pins: std::sync::Arc::new(nexus_mcp::MemoryPins::default()),
         environment: std::sync::Arc::new(move |name| {
             (name == "MEMORY_FILE_PATH").then(|| value.clone())

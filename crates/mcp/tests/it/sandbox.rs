@@ -217,6 +217,9 @@ async fn a_program_that_cannot_be_confined_does_not_start() {
     server.command = vec!["/home/nowhere/server".to_owned()];
     let fleet = fleet_of(server).await;
     let reason = failed(&fleet).await;
-    assert!(reason.contains("bwrap"), "{reason}");
+    assert!(
+        reason.contains("cannot start /home/nowhere/server within the sandbox"),
+        "{reason}"
+    );
     fleet.shutdown().await;
 }

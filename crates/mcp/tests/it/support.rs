@@ -1,6 +1,7 @@
 //! A fleet with the fake server, and waiting for what it comes to.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,20 @@ use serde_json::Value;
 pub(crate) const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fake.py");
 /// The secret that the variable `TOKEN` holds.
 pub(crate) const TOKEN: &str = "canary-token-7391";
+
+/// A program of `examples`, which cargo builds with the tests of a package.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let built = own.parent().and_then(std::path::Path::parent).unwrap();
+    let path = built.join("examples").join(name);
+    assert!(path.is_file(), "{} was not built", path.display());
+    path
+}
+
+/// What confines in tests.
+pub(crate) fn bubblewrap() -> Bubblewrap {
+    Bubblewrap::of_system(Ok(example("mcp_confiner")))
+}
 
 /// The fake server in a mode, unconfined and quickly restarted.
 pub(crate) fn fake(mode: &str) -> Server {
@@ -38,7 +53,7 @@ pub(crate) async fn fleet_of(server: Server) -> Fleet {
 pub(crate) async fn fleet_with(server: Server, pins: Arc<dyn Pins>) -> Fleet {
     let launcher: Arc<dyn Launcher> = match server.sandbox {
         Confinement::Off => Arc::new(Plain),
-        Confinement::On(_) => Arc::new(Bubblewrap::of_system()),
+        Confinement::On(_) => Arc::new(bubblewrap()),
     };
     let fleet = Fleet::new(Parts {
         launcher,
