@@ -21,6 +21,7 @@ use crate::launch::Launcher;
 use crate::names;
 use crate::pins::{Change, Pins};
 use crate::reading::{PromptInfo, PromptText, ResourceInfo};
+use crate::schema::prose;
 use crate::server::status::{Health, Status};
 use crate::server::supervise::supervise;
 use crate::server::{Entry, Live, Shared, Surroundings};
@@ -57,9 +58,9 @@ pub struct Tool {
     pub title: Option<String>,
     /// For the model, without hidden characters. Untrusted.
     pub description: String,
-    /// JSON Schema of the arguments, as approved.
+    /// JSON Schema of the arguments, as approved; its words without hidden characters.
     pub input: Value,
-    /// JSON Schema of the structured result.
+    /// JSON Schema of the structured result, likewise.
     pub output: Option<Value>,
     /// The approved definition; pass it in [`Meta::pin`].
     pub pin: Pin,
@@ -325,8 +326,8 @@ fn offer(shared: &Shared, name: &str, entry: &Entry, live: Option<&Live>) -> Too
             .as_deref()
             .map(|title| text::line(title, 200)),
         description: text::clean(definition.description.as_deref().unwrap_or_default(), most),
-        input: definition.input.clone(),
-        output: definition.output.clone(),
+        input: prose::shown(&definition.input),
+        output: definition.output.as_ref().map(prose::shown),
         pin: entry.pin.clone(),
         read_only: trust.read_only.contains(&definition.name),
         trust,

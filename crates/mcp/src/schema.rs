@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::text;
 
 mod expansion;
+pub(crate) mod prose;
 
 /// Problems told to the model at once.
 const MOST_PROBLEMS: usize = 8;

@@ -7,6 +7,7 @@ use rmcp::service::{Peer, RoleClient};
 
 use crate::config::Server;
 use crate::definition::Definition;
+use crate::schema::prose;
 use crate::text;
 
 /// Pages of one listing.
@@ -61,6 +62,10 @@ fn select(all: Vec<Tool>, config: &Server) -> Result<Listed, String> {
             ));
             continue;
         }
+        if let Some(why) = deceives(&definition) {
+            set_aside.push(format!("{name}: {why}"));
+            continue;
+        }
         // Which of two would be called under one name is the server's choice, so neither is.
         seen.entry(definition.name.clone())
             .and_modify(|earlier| {
@@ -79,6 +84,18 @@ fn select(all: Vec<Tool>, config: &Server) -> Result<Listed, String> {
     }
     set_aside.truncate(MOST_SET_ASIDE);
     Ok((definitions, set_aside))
+}
+
+/// Why a tool's names cannot be shown to a person as a model reads them.
+fn deceives(tool: &Definition) -> Option<String> {
+    if text::deceives(&tool.name) || tool.name.chars().any(char::is_control) {
+        return Some("its name holds characters that nobody sees".to_owned());
+    }
+    let schemas = [Some(&tool.input), tool.output.as_ref()];
+    let place = schemas.into_iter().flatten().find_map(prose::deceiving)?;
+    Some(format!(
+        "a name or value of its schema holds characters that nobody sees: {place}"
+    ))
 }
 
 #[cfg(test)]

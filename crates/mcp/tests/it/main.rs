@@ -6,6 +6,8 @@ mod calls;
 #[cfg(test)]
 mod confinement;
 #[cfg(test)]
+mod hidden;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http;
