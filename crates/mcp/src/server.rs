@@ -200,7 +200,7 @@ impl Shared {
             None => BTreeMap::new(),
         };
         let listing = Listing::of(&self.name, seen, &known, set_aside);
-        for (entry, _) in listing.pending() {
+        for (_, entry, _) in listing.pending() {
             tracing::info!(server = %self.name, tool = %entry.definition.name, "an MCP tool waits for approval");
         }
         self.change(|state| state.listing = Some(Arc::new(listing)));

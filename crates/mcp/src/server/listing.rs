@@ -74,21 +74,22 @@ impl Listing {
             .filter(|(_, entry)| entry.verdict == Verdict::Approved)
     }
 
-    /// Tools that wait, with what was approved under their names.
-    pub(crate) fn pending(&self) -> impl Iterator<Item = (&Entry, Option<&Definition>)> {
+    /// Tools that wait, by the offered name, with what was approved under theirs.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = (&String, &Entry, Option<&Definition>)> {
         let waiting = self
             .entries
-            .values()
-            .filter(|entry| entry.verdict != Verdict::Approved);
-        waiting.map(|entry| {
+            .iter()
+            .filter(|(_, entry)| entry.verdict != Verdict::Approved);
+        waiting.map(|(name, entry)| {
             let old = self.known.get(&entry.definition.name);
-            (entry, old.map(|known| &known.definition))
+            (name, entry, old.map(|known| &known.definition))
         })
     }
 
     pub(crate) fn changes(&self, server: &str) -> Vec<Change> {
-        self.pending()
-            .map(|(entry, old)| Change::of(server, old, &entry.definition, &entry.verdict))
-            .collect()
+        let change = |(offered, entry, old): (&String, &Entry, Option<&Definition>)| {
+            Change::of((server, offered), old, &entry.definition, &entry.verdict)
+        };
+        self.pending().map(change).collect()
     }
 }

@@ -18,25 +18,13 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(change: &Change) -> Self {
-        let (server, tool, pin) = (&change.server, &change.new.name, &change.pin);
         let what = match change.old {
             None => "it is new",
             Some(_) => "its definition has changed since it was approved",
         };
-        let plain = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        };
-        let own: String = tool.chars().map(plain).take(24).collect();
-        // The hash keeps two apart whose names differ in what cannot be shown.
-        let hash: String = pin.as_str().chars().take(12).collect();
-        let name = format!("{server}__{own}_{hash}");
         Self {
-            name,
-            source: format!("mcp:{server}"),
+            name: change.offered.clone(),
+            source: format!("mcp:{}", change.server),
             why: format!("{what}: `nexus mcp pending` shows it, and how to approve it"),
         }
     }
