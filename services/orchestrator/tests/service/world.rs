@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use nexus_bus::{Bus, BusConfig, Outgoing, ReadFrom, Record};
-use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, ToolSpec, Usage};
+use nexus_contracts::chat::{ChatMessage, FinishReason, Role, ToolCall, Usage};
 use nexus_contracts::events::{
     Event, InferenceCompleted, InferenceRequested, MessageAccepted, MessageCompleted,
     MessageFailed, MessageSubmitted, ReceiptRecorded, ToolCompleted, ToolRequested,
@@ -24,6 +24,7 @@ use nexus_service_kit::{
 };
 use nexus_store::Store;
 use nexus_testkit::{PgServer, wait_for};
+use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -80,16 +81,9 @@ impl World {
     async fn start(folder: TempDir, store: String, postgres: Option<PgServer>) -> Result<Self> {
         let node = start_node(&folder, &store).await?;
         let bus = node.bus().clone();
-        let tool = ToolSpec {
-            name: "math_solver".to_owned(),
-            description: "Calculates.".to_owned(),
-            parameters: serde_json::json!({ "type": "object" }),
-            extra: Extra::new(),
-        };
-        let list = ToolList {
-            tools: vec![tool.into()],
-            ..ToolList::default()
-        };
+        let (name, parameters) = ("math_solver", json!({ "type": "object" }));
+        let tool = json!({ "name": name, "description": "Calculates.", "parameters": parameters });
+        let list: ToolList = serde_json::from_value(json!({ "tools": [tool] }))?;
         put_table(&bus, tables::TOOLS, "nexus", &list).await?;
         Ok(Self {
             node: Some(node),
