@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use nexus_bus::Bus;
 use nexus_service_kit::{ConfigSource, Node, NodeConfig, RunningNode};
 use nexus_testkit::PgServer;
 use tempfile::TempDir;
@@ -57,6 +58,11 @@ impl Deployment {
             database,
             _folder: folder,
         })
+    }
+
+    /// Its bus.
+    pub(crate) const fn bus(&self) -> &Bus {
+        self.node.bus()
     }
 
     /// A client of its bus.

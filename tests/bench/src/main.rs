@@ -12,6 +12,7 @@ mod router;
 mod server;
 mod statements;
 mod table;
+mod tools;
 mod turns;
 
 use anyhow::Result;
@@ -36,6 +37,8 @@ enum What {
     Growth(growth::Options),
     /// What the provider router adds to a call.
     Router(router::Options),
+    /// What a call of a tool takes, code in the sandbox among them.
+    Tools(tools::Options),
     /// The model that `router` asks, as a process of its own.
     #[command(hide = true)]
     RouterUpstream(router::upstream::Options),
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
         What::Turns(options) => runtime.block_on(turns::run(options)),
         What::Growth(options) => runtime.block_on(growth::run(options)),
         What::Router(options) => runtime.block_on(router::run(options)),
+        What::Tools(options) => runtime.block_on(tools::run(options)),
         What::RouterUpstream(options) => router::upstream::serve(&options),
         What::RouterStreams(options) => runtime.block_on(router::streams::run(options)),
     }
