@@ -57,6 +57,16 @@ impl Privacy {
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::Open)
     }
+
+    /// `open`, `sensitive` or `local_only`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Sensitive => "sensitive",
+            Self::LocalOnly => "local_only",
+        }
+    }
 }
 
 /// Whether an earlier answer to the same question of the same organisation will do.
