@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{OrgId, Timestamp};
 use nexus_retrieval::{
     EmbedError, Embedder, Embeddings, Ingest, Limits, Retrieval, Search, TextKind, Viewer,
@@ -52,6 +53,7 @@ impl Embedder for Chance {
         _org: OrgId,
         texts: Vec<String>,
         _kind: TextKind,
+        _privacy: Privacy,
     ) -> Result<Embeddings, EmbedError> {
         let vector = |text: &String| {
             let seed = text
@@ -82,6 +84,7 @@ async fn fill(retrieval: &Retrieval, org: OrgId) -> Result<usize> {
             content_type: "text/plain".to_owned(),
             text: paragraphs.join("\n\n"),
             untrusted: false,
+            privacy: Privacy::Open,
         };
         let now = Timestamp::from_millis(0);
         chunks += retrieval.ingest(org, ingest, now).await?.chunks;
@@ -97,6 +100,7 @@ async fn measure(name: &str, retrieval: &Retrieval, org: OrgId) -> Result<()> {
             viewer: Viewer { org, user: None },
             collections: None,
             query: numbers.text(6),
+            privacy: Privacy::Open,
             limit: 10,
         };
         let start = Instant::now();

@@ -1,14 +1,15 @@
 //! Making up for vectors that are missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_contracts::OrgId;
+use nexus_contracts::settings::Privacy;
 use nexus_store::{InList, Row, StoreError, TenantRef, Value};
 
 use crate::embed::{Space, TextKind, to_bytes};
 use crate::external;
 use crate::ingest::NO_EMBEDDER;
-use crate::model::{count, number};
+use crate::model::{count, number, privacy, rank};
 use crate::rows::{self, Change, searched};
 use crate::{Error, Retrieval};
 
@@ -17,7 +18,8 @@ use crate::{Error, Retrieval};
 pub struct Backfilled {
     /// How many chunks were embedded.
     pub embedded: usize,
-    /// How many are still without a vector of the embedder's model.
+    /// How many are still without a vector of the model that the embedder has for texts of their
+    /// privacy, as far as it said which that is.
     pub left: usize,
     /// Of how many documents another database of vectors was told.
     pub told: usize,
@@ -36,25 +38,43 @@ struct Missing {
 const MISSING: &str = "SELECT c.document_id, c.ordinal, c.context, c.text, d.title, d.revision \
      FROM retrieval_chunk AS c JOIN retrieval_document AS d ON d.org_id = c.org_id \
      AND d.id = c.document_id WHERE c.org_id = $1 \
-     AND (c.model IS NULL OR c.model <> $2 OR c.dimensions <> $3) \
-     ORDER BY c.document_id, c.ordinal LIMIT $4";
-const LEFT: &str = "SELECT COUNT(*) AS n FROM retrieval_chunk WHERE org_id = $1 \
-     AND (model IS NULL OR model <> $2 OR dimensions <> $3)";
+     AND (c.model IS NULL OR c.model <> $2 OR c.dimensions <> $3) AND d.privacy = $4 \
+     ORDER BY c.document_id, c.ordinal LIMIT $5";
+const LEFT: &str = "SELECT COUNT(*) AS n FROM retrieval_chunk AS c JOIN retrieval_document AS d \
+     ON d.org_id = c.org_id AND d.id = c.document_id WHERE c.org_id = $1 \
+     AND (c.model IS NULL OR c.model <> $2 OR c.dimensions <> $3) AND d.privacy = $4";
+const PRIVACIES: &str = "SELECT DISTINCT privacy FROM retrieval_document WHERE org_id = $1";
+const UNUSED: &str = "SELECT s.model, s.dimensions FROM retrieval_space AS s WHERE s.org_id = $1 \
+     AND NOT EXISTS (SELECT 1 FROM retrieval_chunk AS c WHERE c.org_id = s.org_id \
+     AND c.model = s.model AND c.dimensions = s.dimensions)";
 const FILL: &str = "UPDATE retrieval_chunk SET model = $4, dimensions = $5, vector = $6 \
      WHERE org_id = $1 AND document_id = $2 AND ordinal = $3";
 
 impl Retrieval {
     /// Embeds at most `budget` chunks that have no vector of the embedder's model: stored while it
-    /// did not answer, or with another model. Then tells another database of vectors, if there is
+    /// did not answer, or with another model. Texts of each privacy are asked for by themselves, so that
+    /// none goes further than it may. Then tells another database of vectors, if there is
     /// one, what it has not heard of. Meant to be called again and again.
     ///
     /// # Errors
     /// When the database fails. An embedder that fails is no error: see [`Backfilled::reason`].
     pub async fn backfill(&self, org: OrgId, budget: usize) -> Result<Backfilled, Error> {
         let mut done = Backfilled::default();
-        match self.embed_missing(org, budget, &mut done.embedded).await? {
-            Ok(space) => done.left = self.left(org, &space).await?,
-            Err(reason) => done.reason = Some(reason),
+        if self.inner.embedder.is_none() {
+            done.reason = Some(NO_EMBEDDER.to_owned());
+        } else {
+            let mut tries = budget;
+            for privacy in self.privacies(org).await? {
+                let embedded = &mut done.embedded;
+                match self
+                    .embed_missing(org, privacy, &mut tries, embedded)
+                    .await?
+                {
+                    Ok(space) => done.left += self.left(org, (&space, privacy)).await?,
+                    // That nobody may be told what must not leave is no reason to leave out the rest.
+                    Err(reason) => done.reason = done.reason.or(Some(reason)),
+                }
+            }
         }
         let (told, reason) = self.tell(org, budget.max(1)).await?;
         done.told = told;
@@ -65,37 +85,43 @@ impl Retrieval {
         Ok(done)
     }
 
+    /// The privacies of what there is, each once.
+    async fn privacies(&self, org: OrgId) -> Result<Vec<Privacy>, Error> {
+        let tx = self.inner.store.read(org).await?;
+        let rows = tx.query(PRIVACIES, vec![rows::org_value(org)]).await?;
+        let privacies: Result<BTreeSet<_>, StoreError> = rows.iter().map(privacy).collect();
+        Ok(privacies?.into_iter().collect())
+    }
+
     /// Gives the space of the embedder, or why it gave no vectors.
     async fn embed_missing(
         &self,
         org: OrgId,
-        budget: usize,
+        privacy: Privacy,
+        tries: &mut usize,
         embedded: &mut usize,
     ) -> Result<Result<Space, String>, Error> {
-        if self.inner.embedder.is_none() {
-            return Ok(Err(NO_EMBEDDER.to_owned()));
-        }
-        let mut tried = 0;
+        let asked = (TextKind::Document, privacy);
         loop {
-            let Some(space) = self.space() else {
+            let Some(space) = self.space(privacy) else {
                 // Which model it is, is only known from an answer.
                 let probe = vec!["probe".to_owned()];
-                match self.vectors(org, probe, TextKind::Document).await {
+                match self.vectors(org, probe, asked).await {
                     Ok(_) => continue,
                     Err(error) => return Ok(Err(error.to_string())),
                 }
             };
-            let most = self.limits().embed_batch.clamp(1, (budget - tried).max(1));
-            let missing = match tried < budget {
-                true => self.missing(org, &space, most).await?,
+            let most = self.limits().embed_batch.clamp(1, (*tries).max(1));
+            let missing = match *tries > 0 {
+                true => self.missing(org, (&space, privacy), most).await?,
                 false => Vec::new(),
             };
             if missing.is_empty() {
                 return Ok(Ok(space));
             }
-            tried += missing.len();
+            *tries = tries.saturating_sub(missing.len());
             let texts = missing.iter().map(|missing| missing.text.clone()).collect();
-            match self.vectors(org, texts, TextKind::Document).await {
+            match self.vectors(org, texts, asked).await {
                 Ok((space, vectors)) => {
                     *embedded += self.fill(org, &space, &missing, &vectors).await?;
                 }
@@ -104,18 +130,23 @@ impl Retrieval {
         }
     }
 
-    async fn missing(&self, org: OrgId, space: &Space, most: usize) -> Result<Vec<Missing>, Error> {
+    async fn missing(
+        &self,
+        org: OrgId,
+        of: (&Space, Privacy),
+        most: usize,
+    ) -> Result<Vec<Missing>, Error> {
         let tx = self.inner.store.read(org).await?;
-        let mut values = of(org, space);
+        let mut values = lacking(org, of);
         values.push(number(most));
         let rows = tx.query(MISSING, values).await?;
         let missing: Result<Vec<_>, StoreError> = rows.iter().map(missing).collect();
         Ok(missing?)
     }
 
-    async fn left(&self, org: OrgId, space: &Space) -> Result<usize, Error> {
+    async fn left(&self, org: OrgId, of: (&Space, Privacy)) -> Result<usize, Error> {
         let tx = self.inner.store.read(org).await?;
-        let rows = tx.query(LEFT, of(org, space)).await?;
+        let rows = tx.query(LEFT, lacking(org, of)).await?;
         Ok(rows.first().map_or(Ok(0), |row| row.get("n").map(count))?)
     }
 
@@ -165,15 +196,16 @@ impl Retrieval {
         Ok(filled)
     }
 
-    /// Has another database of vectors drop those of models that are not in use any more.
+    /// Has another database of vectors drop those of models by which nothing is kept any more.
     async fn drop_old_spaces(&self, org: OrgId) -> Result<Option<String>, Error> {
-        let (Some(external), Some(current)) = (&self.inner.external, self.space()) else {
+        let Some(external) = &self.inner.external else {
             return Ok(None);
         };
         let tx = self.inner.store.read(org).await?;
-        let spaces = external::spaces(&tx.as_ref()).await?;
+        let rows = tx.query(UNUSED, vec![rows::org_value(org)]).await?;
+        let unused: Result<Vec<Space>, StoreError> = rows.iter().map(external::space).collect();
         drop(tx);
-        for space in spaces.iter().filter(|space| **space != current) {
+        for space in &unused? {
             if let Err(error) = external.drop_space(org, space).await {
                 return Ok(Some(error.to_string()));
             }
@@ -194,6 +226,13 @@ fn of(org: OrgId, space: &Space) -> Vec<Value> {
         Value::from(&space.model),
         number(space.dimensions),
     ]
+}
+
+/// `$1` to `$4`.
+fn lacking(org: OrgId, (space, privacy): (&Space, Privacy)) -> Vec<Value> {
+    let mut values = of(org, space);
+    values.push(Value::from(rank(privacy)));
+    values
 }
 
 fn missing(row: &Row) -> Result<Missing, StoreError> {

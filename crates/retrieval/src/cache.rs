@@ -83,6 +83,7 @@ mod tests {
     use super::*;
     use crate::index::{About, Put};
     use crate::model::Kind;
+    use nexus_contracts::settings::Privacy;
     use uuid::Uuid;
 
     fn fill(cache: &Cache, org: OrgId) {
@@ -92,6 +93,7 @@ mod tests {
             kind: Kind::Document,
             collection: Arc::from(""),
             owner: None,
+            privacy: Privacy::Open,
             revision: 1,
         };
         let words = vec!["word".to_owned()];

@@ -4,6 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use nexus_contracts::OrgId;
+use nexus_contracts::settings::Privacy;
 
 /// Most numbers of one vector. The largest models there are give 4,096.
 const MOST_DIMENSIONS: usize = 8_192;
@@ -44,7 +45,8 @@ pub enum EmbedError {
 /// Makes vectors of texts.
 #[async_trait]
 pub trait Embedder: Send + Sync {
-    /// One vector for each text, all of the same model, in the order of the texts.
+    /// One vector for each text, all of the same model, in the order of the texts. They must go no
+    /// further than `privacy` says, so it may be another model for each of its values.
     ///
     /// # Errors
     /// When there are none now; whoever asked goes on without.
@@ -53,6 +55,7 @@ pub trait Embedder: Send + Sync {
         org: OrgId,
         texts: Vec<String>,
         kind: TextKind,
+        privacy: Privacy,
     ) -> Result<Embeddings, EmbedError>;
 }
 
@@ -77,14 +80,14 @@ pub(crate) async fn embed(
     embedder: &dyn Embedder,
     org: OrgId,
     texts: Vec<String>,
-    kind: TextKind,
+    (kind, privacy): (TextKind, Privacy),
 ) -> Result<(Space, Vec<Vec<f32>>), EmbedError> {
     let wanted = texts.len();
     let Embeddings {
         model,
         dimensions,
         vectors,
-    } = embedder.embed(org, texts, kind).await?;
+    } = embedder.embed(org, texts, kind, privacy).await?;
     let malformed = |reason: String| Err(EmbedError::Malformed(reason));
     if model.is_empty() || model.len() > 200 || model.contains('\0') {
         return malformed("the model has no name of 1 to 200 bytes".to_owned());

@@ -6,12 +6,13 @@
 //! knows in the same revision, so a late deletion is never seen.
 
 use async_trait::async_trait;
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{OrgId, UserId};
 use nexus_store::{Row, StoreError, TenantRef, Value};
 use uuid::Uuid;
 
 use crate::embed::{Space, from_bytes};
-use crate::model::{Kind, count, number};
+use crate::model::{Kind, count, number, privacy};
 use crate::rows::{self, Change};
 use crate::{DocumentId, Error, Retrieval};
 
@@ -26,11 +27,13 @@ pub struct Entry {
     pub owner: Option<UserId>,
     /// The collection; none for a memory.
     pub collection: Option<String>,
+    /// Where what it is of may go.
+    pub privacy: Privacy,
     /// Of length 1.
     pub vector: Vec<f32>,
 }
 
-/// What is searched.
+/// What is searched: only what is no stricter than `privacy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Shared documents and this person's, of these collections or of all.
@@ -39,11 +42,15 @@ pub enum Scope {
         user: Option<UserId>,
         /// The collections.
         collections: Option<Vec<String>>,
+        /// How private the conversation is.
+        privacy: Privacy,
     },
     /// What is remembered of a person.
     Memories {
         /// The person.
         user: UserId,
+        /// How private the conversation is.
+        privacy: Privacy,
     },
 }
 
@@ -94,7 +101,7 @@ pub trait VectorIndex: Send + Sync {
     /// As [`VectorIndex::replace`].
     async fn drop_space(&self, org: OrgId, space: &Space) -> Result<(), VectorError>;
 
-    /// The nearest vectors, nearest first.
+    /// The nearest vectors of those in scope, nearest first: what is out of it takes nobody's place.
     ///
     /// # Errors
     /// When there is no answer; the search goes on by words.
@@ -112,7 +119,7 @@ const PENDING: &str = "SELECT document_id, revision FROM retrieval_pending WHERE
 const HEARD: &str = "DELETE FROM retrieval_pending WHERE org_id = $1 AND document_id = $2 \
      AND revision = $3";
 const REVISION: &str = "SELECT revision FROM retrieval_document WHERE org_id = $1 AND id = $2";
-const ENTRIES: &str = "SELECT d.kind, d.collection, d.owner, d.revision, c.ordinal, c.model, \
+const ENTRIES: &str = "SELECT d.kind, d.collection, d.owner, d.privacy, d.revision, c.ordinal, c.model, \
      c.dimensions, c.vector FROM retrieval_document AS d JOIN retrieval_chunk AS c \
      ON c.org_id = d.org_id AND c.document_id = d.id \
      WHERE d.org_id = $1 AND d.id = $2 AND c.vector IS NOT NULL ORDER BY c.ordinal";
@@ -253,7 +260,7 @@ pub(crate) async fn spaces(tx: &TenantRef<'_>) -> Result<Vec<Space>, StoreError>
     rows.iter().map(space).collect()
 }
 
-fn space(row: &Row) -> Result<Space, StoreError> {
+pub(crate) fn space(row: &Row) -> Result<Space, StoreError> {
     Ok(Space {
         model: row.get("model")?,
         dimensions: count(row.get("dimensions")?),
@@ -276,6 +283,7 @@ fn entry(row: &Row) -> Result<Option<(Space, Entry)>, StoreError> {
             .and_then(|owner| Uuid::parse_str(&owner).ok())
             .map(UserId),
         collection: (Kind::parse(&kind) == Kind::Document).then_some(collection),
+        privacy: privacy(row)?,
         vector,
     };
     Ok(Some((space, entry)))

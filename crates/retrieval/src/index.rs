@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use nexus_contracts::UserId;
+use nexus_contracts::settings::Privacy;
 use uuid::Uuid;
 
 use crate::embed::Space;
@@ -29,6 +30,7 @@ pub(crate) struct About {
     pub(crate) kind: Kind,
     pub(crate) collection: Arc<str>,
     pub(crate) owner: Option<UserId>,
+    pub(crate) privacy: Privacy,
     /// The change that made it what it is.
     pub(crate) revision: i64,
 }
@@ -44,29 +46,50 @@ pub(crate) struct Put {
     pub(crate) vector: Option<Vec<f32>>,
 }
 
-/// What is searched.
+/// What is searched: for whom, and in a conversation of which privacy.
 #[derive(Clone, Debug)]
 pub(crate) enum Within {
     /// Documents that are shared or this person's, of these collections or of all.
     Documents {
         user: Option<UserId>,
         collections: Option<Vec<String>>,
+        privacy: Privacy,
     },
     /// What is remembered of a person.
-    Memories { user: UserId },
+    Memories { user: UserId, privacy: Privacy },
 }
 
 impl Within {
-    fn holds(&self, about: &About) -> bool {
+    /// How private the conversation is in which it is searched.
+    pub(crate) const fn privacy(&self) -> Privacy {
         match self {
-            Self::Documents { user, collections } => {
-                let seen = about.owner.is_none() || about.owner == *user;
-                let wanted = collections
-                    .as_ref()
-                    .is_none_or(|names| names.iter().any(|name| **name == *about.collection));
-                about.kind == Kind::Document && seen && wanted
+            Self::Documents { privacy, .. } | Self::Memories { privacy, .. } => *privacy,
+        }
+    }
+
+    fn holds(&self, about: &About) -> bool {
+        let wanted = match self {
+            Self::Documents {
+                collections: Some(names),
+                ..
+            } => names.iter().any(|name| **name == *about.collection),
+            _ => true,
+        };
+        wanted && self.is_theirs(about) && about.privacy <= self.privacy()
+    }
+
+    /// Whether it is kept from a conversation only because it is stricter. Of every collection: one that
+    /// is named would be an answer about what is kept.
+    fn withholds(&self, about: &About) -> bool {
+        self.is_theirs(about) && about.privacy > self.privacy()
+    }
+
+    fn is_theirs(&self, about: &About) -> bool {
+        match self {
+            Self::Documents { user, .. } => {
+                about.kind == Kind::Document && (about.owner.is_none() || about.owner == *user)
             }
-            Self::Memories { user } => about.kind == Kind::Memory && about.owner == Some(*user),
+            Self::Memories { user, .. } => about.kind == Kind::Memory && about.owner == Some(*user),
         }
     }
 }
@@ -206,6 +229,15 @@ impl OrgIndex {
             true => (with + 1, without),
             false => (with, without + 1),
         })
+    }
+
+    /// How many documents or memories are kept from this search because they are stricter. Whatever is
+    /// asked for: whether they fit would be an answer about what they say.
+    pub(crate) fn withheld(&self, within: &Within) -> usize {
+        let documents = self.documents.iter().flatten();
+        documents
+            .filter(|document| within.withholds(&document.about))
+            .count()
     }
 
     /// The chunks with the most telling words of a query, best first.

@@ -1,5 +1,6 @@
 //! Taking documents in.
 
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{OrgId, Timestamp, UserId};
 use nexus_store::{Row, StoreError, TenantRef, Value};
 use sha2::{Digest, Sha256};
@@ -7,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::chunk::chunks;
 use crate::embed::TextKind;
 use crate::external;
-use crate::model::{Kind, count};
+use crate::model::{Kind, count, privacy};
 use crate::rows::{self, Change, Draft, Meanings, plain};
 use crate::{DocumentId, Error, Limits, Retrieval};
 
@@ -40,6 +41,8 @@ pub struct Ingest {
     /// Whether what it says may be somebody's attempt to give orders: a page of the web, a mail.
     /// Said again with every part of it that is found.
     pub untrusted: bool,
+    /// Where it may go: who may be asked for its vectors, and which conversations find it.
+    pub privacy: Privacy,
 }
 
 /// What came of a document.
@@ -71,7 +74,7 @@ pub struct Ingested {
     pub not_told: Option<String>,
 }
 
-const EXISTING: &str = "SELECT sha256, title, content_type, untrusted, chunks FROM \
+const EXISTING: &str = "SELECT sha256, title, content_type, untrusted, privacy, chunks FROM \
      retrieval_document WHERE org_id = $1 AND id = $2";
 const ALL_CHUNKS: &str = "SELECT COUNT(*) AS documents, CAST(COALESCE(SUM(chunks), 0) AS BIGINT) \
      AS chunks FROM retrieval_document WHERE org_id = $1 AND kind = 'document' AND id <> $2";
@@ -122,7 +125,7 @@ impl Retrieval {
             return (None, Some(NO_EMBEDDER.to_owned()));
         }
         match self
-            .vectors(org, draft.searched(), TextKind::Document)
+            .vectors(org, draft.searched(), (TextKind::Document, draft.privacy))
             .await
         {
             Ok(meanings) => (Some(meanings), None),
@@ -236,6 +239,7 @@ fn draft(limits: &Limits, org: OrgId, ingest: &Ingest, at: Timestamp) -> Result<
         content_type: plain(&ingest.content_type),
         sha256: hex::encode(Sha256::digest(text.as_bytes())),
         untrusted: ingest.untrusted,
+        privacy: ingest.privacy,
         run: None,
         conversation: None,
         text,
@@ -265,6 +269,7 @@ fn existing_of(row: &Row, draft: &Draft) -> Result<Existing, StoreError> {
         && title == draft.title
         && content_type == draft.content_type
         && untrusted == draft.untrusted
+        && privacy(row)? == draft.privacy
         && count(row.get("chunks")?) == draft.chunks.len();
     Ok(Existing { is_same })
 }

@@ -1,9 +1,10 @@
 //! What there is.
 
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{Timestamp, UserId};
 use nexus_store::{Row, StoreError, Value};
 
-use crate::model::{Page, count};
+use crate::model::{Page, count, privacy};
 use crate::rows::{optional_uuid, uuid};
 use crate::{DocumentId, Error, Retrieval, Viewer};
 
@@ -32,6 +33,8 @@ pub struct DocumentInfo {
     pub embedded: usize,
     /// Whether what it says may be somebody's attempt to give orders.
     pub untrusted: bool,
+    /// Where it may go.
+    pub privacy: Privacy,
     /// When this version was added.
     pub added_at: Timestamp,
 }
@@ -48,7 +51,7 @@ pub struct CollectionInfo {
 }
 
 const DOCUMENTS: &str = "SELECT d.id, d.owner, d.collection, d.title, d.source, d.content_type, \
-     d.sha256, d.bytes, d.chunks, d.untrusted, d.added_at, \
+     d.sha256, d.bytes, d.chunks, d.untrusted, d.privacy, d.added_at, \
      (SELECT COUNT(*) FROM retrieval_chunk AS c WHERE c.org_id = d.org_id \
      AND c.document_id = d.id AND c.model IS NOT NULL) AS embedded \
      FROM retrieval_document AS d WHERE d.org_id = $1 AND d.kind = 'document' \
@@ -129,6 +132,7 @@ fn document(row: &Row) -> Result<DocumentInfo, StoreError> {
         chunks: count(row.get("chunks")?),
         embedded: count(row.get("embedded")?),
         untrusted: row.get::<i64>("untrusted")? != 0,
+        privacy: privacy(row)?,
         added_at: Timestamp::from_millis(row.get("added_at")?),
     })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{ConversationId, OrgId, RunId, Timestamp, UserId, derive_id};
 use nexus_store::{Row, StoreError, TenantRef, Value};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use crate::chunk::Chunk;
 use crate::index::{Fused, Within};
 use crate::ingest::{Outcome, TOLD_AT_ONCE, check, within};
-use crate::model::{Kind, Page, count};
+use crate::model::{Kind, Page, count, privacy};
 use crate::remove::Which;
 use crate::rows::{self, Change, Draft, optional_uuid, plain, uuid};
 use crate::search::Mode;
@@ -47,6 +48,9 @@ pub struct Remember {
     pub conversation: Option<ConversationId>,
     /// Whether it is from something that may be somebody's attempt to give orders.
     pub untrusted: bool,
+    /// How private the conversation is that it is from: it is recalled only in those that are no more
+    /// open, and its vector is asked of nobody further away.
+    pub privacy: Privacy,
 }
 
 /// What came of it.
@@ -54,7 +58,7 @@ pub struct Remember {
 pub struct Remembered {
     /// Its id.
     pub id: MemoryId,
-    /// Whether the same was remembered before.
+    /// Whether the same was remembered before, as far as this conversation may know.
     pub merged: bool,
     /// Why it cannot be recalled by meaning yet.
     pub not_embedded: Option<String>,
@@ -69,6 +73,8 @@ pub struct Item {
     pub text: String,
     /// Whether it is from something that may be somebody's attempt to give orders.
     pub untrusted: bool,
+    /// How private the most open conversation was in which it was said.
+    pub privacy: Privacy,
     /// The run it is from.
     pub run: Option<RunId>,
     /// The conversation it is from, unless that was deleted.
@@ -99,6 +105,9 @@ pub struct Recall {
     pub reason: Option<String>,
     /// Best first.
     pub memories: Vec<Recalled>,
+    /// How many memories of this person were left out because they are stricter than the conversation,
+    /// whatever was asked for.
+    pub withheld: usize,
 }
 
 /// What is remembered of each person, by nobody found but them.
@@ -107,16 +116,26 @@ pub struct Memory {
     retrieval: Retrieval,
 }
 
-const EXISTING: &str = "SELECT untrusted FROM retrieval_document WHERE org_id = $1 AND id = $2";
+const EXISTING: &str =
+    "SELECT untrusted, privacy FROM retrieval_document WHERE org_id = $1 AND id = $2";
 const COUNT: &str = "SELECT COUNT(*) AS n FROM retrieval_document WHERE org_id = $1 \
      AND owner = $2 AND kind = 'memory'";
-const LIST: &str = "SELECT d.id, c.text, d.untrusted, d.run_id, d.conversation_id, d.added_at \
-     FROM retrieval_document AS d JOIN retrieval_chunk AS c ON c.org_id = d.org_id \
+const LIST: &str = "SELECT d.id, c.text, d.untrusted, d.privacy, d.run_id, d.conversation_id, \
+     d.added_at FROM retrieval_document AS d JOIN retrieval_chunk AS c ON c.org_id = d.org_id \
      AND c.document_id = d.id WHERE d.org_id = $1 AND d.owner = $2 AND d.kind = 'memory' \
      AND (d.added_at < $3 OR (d.added_at = $3 AND d.id > $4)) \
      ORDER BY d.added_at DESC, d.id LIMIT $5";
 const UNNAME: &str = "UPDATE retrieval_document SET conversation_id = NULL, run_id = NULL \
      WHERE org_id = $1 AND conversation_id = $2";
+
+/// Where a memory is kept.
+struct Place {
+    outcome: Outcome,
+    /// Whether the same was known to a conversation of this privacy.
+    was_known: bool,
+    /// Of the most open conversation in which it was said.
+    privacy: Privacy,
+}
 
 impl Memory {
     pub(crate) const fn new(retrieval: Retrieval) -> Self {
@@ -125,9 +144,12 @@ impl Memory {
 
     /// Remembers something. What differs from something remembered only in case, in blanks, or in a
     /// full stop or exclamation mark at the end is the same: it is kept once, with what was known of it
-    /// first. Only when that was untrusted and this is not, this takes its place. Anything else that
-    /// means the same is remembered beside it: whether two texts say the same is no question of
-    /// letters, and of vectors only by chance.
+    /// first. Only when that was untrusted and this is not, this takes its place, as open as that was.
+    /// Anything else that means the same is remembered beside it: whether two texts say the same is no
+    /// question of letters, and of vectors only by chance.
+    ///
+    /// What is known from a stricter conversation only is here as if it were not: this takes its place,
+    /// with all that is known of it, and nothing in the answer tells that it was there.
     ///
     /// # Errors
     /// When it is empty, too long, or one too many; when the database fails.
@@ -142,9 +164,10 @@ impl Memory {
         let most = retrieval.limits().memory_bytes;
         let advice = "remember the gist of it, or keep it as a document";
         check("the memory", &remember.text, most, advice)?;
-        let draft = draft(org, user, &remember, now);
+        let mut draft = draft(org, user, &remember, now);
+        let id = MemoryId(draft.id);
         let merged = |merged, not_embedded| Remembered {
-            id: MemoryId(draft.id),
+            id,
             merged,
             not_embedded,
         };
@@ -157,26 +180,44 @@ impl Memory {
         let tx = retrieval.inner.store.begin(org).await?;
         let tenant = tx.as_ref();
         let revision = rows::bump(&tenant, Change::Adds).await?;
-        let Some(outcome) = self.place(&tenant, &draft).await? else {
+        let Some(place) = self.place(&tenant, &draft).await? else {
             return Ok(merged(true, None));
         };
-        let meanings = meanings.as_ref();
+        draft.privacy = place.privacy;
         retrieval
-            .write(&tenant, &draft, meanings, (outcome, revision))
+            .write(
+                &tenant,
+                &draft,
+                meanings.as_ref(),
+                (place.outcome, revision),
+            )
             .await?;
         tx.commit().await?;
         retrieval.tell(org, TOLD_AT_ONCE).await?;
-        Ok(merged(outcome == Outcome::Replaced, not_embedded))
+        Ok(merged(place.was_known, not_embedded))
     }
 
-    /// Whether it is new or takes the place of another; none where another stays.
-    async fn place(&self, tx: &TenantRef<'_>, draft: &Draft) -> Result<Option<Outcome>, Error> {
+    /// Where it is kept; none where another stays.
+    async fn place(&self, tx: &TenantRef<'_>, draft: &Draft) -> Result<Option<Place>, Error> {
         let values = vec![rows::org(tx), Value::from(draft.id.to_string())];
-        if let Some(row) = tx.query(EXISTING, values).await?.first() {
+        let existing = tx.query(EXISTING, values).await?;
+        let existing = existing.first();
+        let outcome = match existing {
+            None => Outcome::Added,
+            Some(_) => Outcome::Replaced,
+        };
+        if let Some(row) = existing
+            && privacy(row)? <= draft.privacy
+        {
             let was_untrusted = row.get::<i64>("untrusted")? != 0;
-            let replaces = was_untrusted && !draft.untrusted;
-            return Ok(replaces.then_some(Outcome::Replaced));
+            let place = Place {
+                outcome,
+                was_known: true,
+                privacy: privacy(row)?,
+            };
+            return Ok((was_untrusted && !draft.untrusted).then_some(place));
         }
+        // Asked also where a stricter one makes room: an answer that differs would tell of it.
         let values = vec![rows::org(tx), crate::model::user(draft.owner)];
         let rows = tx.query(COUNT, values).await?;
         let there = rows.first().map_or(Ok(0), |row| row.get("n").map(count))?;
@@ -186,10 +227,15 @@ impl Memory {
             self.retrieval.limits().memories_per_user,
             "forget some, or raise `memories_per_user`",
         )?;
-        Ok(Some(Outcome::Added))
+        Ok(Some(Place {
+            outcome,
+            was_known: false,
+            privacy: draft.privacy,
+        }))
     }
 
-    /// Recalls what fits a question, of this person alone.
+    /// Recalls what fits a question, of this person alone, and from conversations that were no more
+    /// private than `privacy`. The question goes no further than that either.
     ///
     /// # Errors
     /// When nothing is asked for, or in too many words; when the database fails.
@@ -197,16 +243,17 @@ impl Memory {
         &self,
         org: OrgId,
         user: UserId,
-        query: &str,
+        (query, privacy): (&str, Privacy),
         limit: usize,
     ) -> Result<Recall, Error> {
-        let within = Within::Memories { user };
+        let within = Within::Memories { user, privacy };
         let finding = self.retrieval.find(org, &within, query, limit).await?;
         let memories: Result<Vec<_>, StoreError> = finding.rows.iter().map(recalled).collect();
         Ok(Recall {
             mode: finding.mode,
             reason: finding.reason,
             memories: memories?,
+            withheld: finding.withheld,
         })
     }
 
@@ -296,6 +343,7 @@ fn draft(org: OrgId, user: UserId, remember: &Remember, at: Timestamp) -> Draft 
         content_type: "text/plain".to_owned(),
         sha256: hex::encode(Sha256::digest(text.as_bytes())),
         untrusted: remember.untrusted,
+        privacy: remember.privacy,
         run: remember.run,
         conversation: remember.conversation,
         text,
@@ -325,6 +373,7 @@ fn item(row: &Row, id: MemoryId) -> Result<Item, StoreError> {
         id,
         text: row.get("text")?,
         untrusted: row.get::<i64>("untrusted")? != 0,
+        privacy: privacy(row)?,
         run: optional_uuid(row, "run_id")?.map(RunId),
         conversation: optional_uuid(row, "conversation_id")?.map(ConversationId),
         created_at: Timestamp::from_millis(row.get("added_at")?),

@@ -3,9 +3,19 @@
 use nexus_store::Migration;
 
 /// In order; applied ones never change.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "documents, chunks, memories",
-    sqlite: include_str!("sql/0001.sqlite.sql"),
-    postgres: include_str!("sql/0001.postgres.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "documents, chunks, memories",
+        sqlite: include_str!("sql/0001.sqlite.sql"),
+        postgres: include_str!("sql/0001.postgres.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "privacy of documents and memories",
+        sqlite: PRIVACY,
+        postgres: PRIVACY,
+    },
+];
+
+const PRIVACY: &str = include_str!("sql/0002.sql");

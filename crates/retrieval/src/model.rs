@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{OrgId, Timestamp, UserId, derive_id};
-use nexus_store::Value;
+use nexus_store::{Row, StoreError, Value};
 use uuid::Uuid;
 
 /// A document: derived from organisation, owner, collection and source, so that a new version of it
@@ -104,6 +105,24 @@ impl Kind {
             _ => Self::Document,
         }
     }
+}
+
+/// As it is stored and compared, here and elsewhere: larger is stricter.
+pub(crate) const fn rank(privacy: Privacy) -> i64 {
+    match privacy {
+        Privacy::Open => 0,
+        Privacy::Sensitive => 1,
+        Privacy::LocalOnly => 2,
+    }
+}
+
+/// Where something may go, as its row says; what is not known here is as strict as there is.
+pub(crate) fn privacy(row: &Row) -> Result<Privacy, StoreError> {
+    Ok(match row.get::<i64>("privacy")? {
+        0 => Privacy::Open,
+        1 => Privacy::Sensitive,
+        _ => Privacy::LocalOnly,
+    })
 }
 
 /// As both databases hold a count; none of ours comes near the end of it.

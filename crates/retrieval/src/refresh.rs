@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::cache::Place;
 use crate::embed::{Space, from_bytes};
 use crate::index::{About, Put};
-use crate::model::{Kind, count};
+use crate::model::{Kind, count, privacy};
 use crate::rows::{self, searched};
 use crate::words::words;
 use crate::{Error, Retrieval};
@@ -24,7 +24,7 @@ use crate::{Error, Retrieval};
 const CHUNKS_AT_ONCE: usize = 2_000;
 
 const STATE: &str = "SELECT revision, removed_at FROM retrieval_state WHERE org_id = $1";
-const CHANGED: &str = "SELECT id, kind, collection, owner, title, chunks, revision \
+const CHANGED: &str = "SELECT id, kind, collection, owner, privacy, title, chunks, revision \
      FROM retrieval_document WHERE org_id = $1 AND revision > $2 ORDER BY id";
 
 /// Where vectors are searched.
@@ -171,6 +171,7 @@ fn changed(row: &Row) -> Result<Changed, StoreError> {
         kind: Kind::parse(&kind),
         collection: Arc::from(collection),
         owner: rows::optional_uuid(row, "owner")?.map(UserId),
+        privacy: privacy(row)?,
         revision: row.get("revision")?,
     };
     Ok(Changed {

@@ -1,8 +1,10 @@
 //! What everything else here is called on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nexus_contracts::OrgId;
+use nexus_contracts::settings::Privacy;
 use nexus_store::{Migration, Store};
 use parking_lot::Mutex;
 
@@ -26,8 +28,8 @@ pub(crate) struct Inner {
     pub(crate) embedder: Option<Arc<dyn Embedder>>,
     pub(crate) external: Option<Arc<dyn VectorIndex>>,
     pub(crate) cache: Cache,
-    /// Of the vectors that came last.
-    space: Mutex<Option<Space>>,
+    /// Of the vectors that came last, of texts of each privacy: not every model may be told all.
+    spaces: Mutex<BTreeMap<Privacy, Space>>,
 }
 
 impl Retrieval {
@@ -52,7 +54,7 @@ impl Retrieval {
                 embedder,
                 external,
                 cache,
-                space: Mutex::default(),
+                spaces: Mutex::default(),
             }),
         }
     }
@@ -72,7 +74,7 @@ impl Retrieval {
         &self,
         org: OrgId,
         texts: Vec<String>,
-        kind: TextKind,
+        (kind, privacy): (TextKind, Privacy),
     ) -> Result<(Space, Vec<Vec<f32>>), EmbedError> {
         let Some(embedder) = &self.inner.embedder else {
             return Err(EmbedError::Unavailable("none is configured".to_owned()));
@@ -80,7 +82,7 @@ impl Retrieval {
         let mut space: Option<Space> = None;
         let mut vectors = Vec::with_capacity(texts.len());
         for batch in texts.chunks(self.limits().embed_batch.max(1)) {
-            let (of, more) = embed(embedder.as_ref(), org, batch.to_vec(), kind).await?;
+            let (of, more) = embed(embedder.as_ref(), org, batch.to_vec(), (kind, privacy)).await?;
             if space.as_ref().is_some_and(|space| *space != of) {
                 let reason = "the model changed between two batches; try again";
                 return Err(EmbedError::Unavailable(reason.to_owned()));
@@ -90,12 +92,12 @@ impl Retrieval {
         }
         let none = || EmbedError::Unavailable("it was asked for nothing".to_owned());
         let space = space.ok_or_else(none)?;
-        *self.inner.space.lock() = Some(space.clone());
+        self.inner.spaces.lock().insert(privacy, space.clone());
         Ok((space, vectors))
     }
 
-    /// What the embedder's vectors were last comparable with.
-    pub(crate) fn space(&self) -> Option<Space> {
-        self.inner.space.lock().clone()
+    /// What the embedder's vectors of texts of this privacy were last comparable with.
+    pub(crate) fn space(&self, privacy: Privacy) -> Option<Space> {
+        self.inner.spaces.lock().get(&privacy).cloned()
     }
 }

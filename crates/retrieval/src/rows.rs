@@ -1,12 +1,13 @@
 //! Rows as they are written.
 
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{ConversationId, OrgId, RunId, Timestamp, UserId};
 use nexus_store::{InList, Row, StoreError, TenantRef, Value};
 use uuid::Uuid;
 
 use crate::chunk::Chunk;
 use crate::embed::{Space, to_bytes};
-use crate::model::{Kind, number, user};
+use crate::model::{Kind, number, rank, user};
 
 /// One writer of an organisation at a time, from here to the commit, and one number for what it
 /// changes. Whether a fresh row says that something was removed is in its 0 or 1.
@@ -17,7 +18,8 @@ const BUMP: &str = "INSERT INTO retrieval_state (org_id, revision, removed_at) V
 
 const DOCUMENT: &str = "INSERT INTO retrieval_document (org_id, id, kind, collection, owner, title, \
      source, content_type, sha256, bytes, chunks, untrusted, run_id, conversation_id, added_at, \
-     revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+     revision, privacy) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+     $17)";
 
 const CHUNKS: &str = "INSERT INTO retrieval_chunk (org_id, document_id, ordinal, start_byte, \
      end_byte, context, text, model, dimensions, vector) VALUES";
@@ -33,6 +35,7 @@ pub(crate) struct Draft {
     pub(crate) content_type: String,
     pub(crate) sha256: String,
     pub(crate) untrusted: bool,
+    pub(crate) privacy: Privacy,
     pub(crate) run: Option<RunId>,
     pub(crate) conversation: Option<ConversationId>,
     pub(crate) text: String,
@@ -81,6 +84,7 @@ impl Draft {
             ),
             Value::from(self.at.as_millis()),
             Value::from(revision),
+            Value::from(rank(self.privacy)),
         ];
         tx.later(DOCUMENT, values).await?;
         let mut values = Vec::with_capacity(self.chunks.len() * 10);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{OrgId, UserId};
 use nexus_store::{Row, StoreError, TenantTx, Value, placeholders};
 
@@ -12,7 +13,7 @@ use crate::embed::{Space, TextKind};
 use crate::external::Scope;
 use crate::index::{Fused, Key, Scored, Within, fuse};
 use crate::ingest::{NO_EMBEDDER, check};
-use crate::model::{Kind, count};
+use crate::model::{Kind, count, rank};
 use crate::rows::{self, optional_uuid, uuid};
 use crate::{DocumentId, Error, Retrieval, Viewer};
 
@@ -30,6 +31,9 @@ pub struct Search {
     pub collections: Option<Vec<String>>,
     /// What is looked for, in words.
     pub query: String,
+    /// How private the conversation is that it is for: what is stricter is not found, and the query goes
+    /// no further than this.
+    pub privacy: Privacy,
     /// Most results; [`Limits::results`](crate::Limits::results) at the most.
     pub limit: usize,
 }
@@ -63,6 +67,9 @@ pub struct Found {
     pub reason: Option<String>,
     /// Best first.
     pub hits: Vec<Hit>,
+    /// How many documents were not searched because they are stricter than [`Search::privacy`]: of all
+    /// that the viewer sees, whatever was asked for.
+    pub withheld: usize,
 }
 
 /// A part of a document, and where it is from.
@@ -106,6 +113,7 @@ pub(crate) struct Finding {
     pub(crate) mode: Mode,
     pub(crate) reason: Option<String>,
     pub(crate) rows: Vec<(Fused, Row)>,
+    pub(crate) withheld: usize,
 }
 
 impl Retrieval {
@@ -118,6 +126,7 @@ impl Retrieval {
         let within = Within::Documents {
             user: search.viewer.user,
             collections: search.collections,
+            privacy: search.privacy,
         };
         let finding = self
             .find(search.viewer.org, &within, &search.query, search.limit)
@@ -127,6 +136,7 @@ impl Retrieval {
             mode: finding.mode,
             reason: finding.reason,
             hits: hits?,
+            withheld: finding.withheld,
         })
     }
 
@@ -162,8 +172,12 @@ impl Retrieval {
             let asked = asked.map_err(|error| Error::Interrupted(error.to_string()))?;
             let rows = read(&tx, &asked.fused, within).await?;
             if rows.len() == asked.fused.len() || tries == TRIES {
-                let (mode, reason) = (asked.mode, asked.reason);
-                return Ok(Finding { mode, reason, rows });
+                return Ok(Finding {
+                    mode: asked.mode,
+                    reason: asked.reason,
+                    rows,
+                    withheld: asked.withheld,
+                });
             }
             tries += 1;
         }
@@ -178,7 +192,11 @@ impl Retrieval {
             return Err("nothing that is searched has a vector yet".to_owned());
         }
         let vectors = self
-            .vectors(org, vec![query.to_owned()], TextKind::Query)
+            .vectors(
+                org,
+                vec![query.to_owned()],
+                (TextKind::Query, within.privacy()),
+            )
             .await;
         let (space, mut vectors) = vectors.map_err(|error| error.to_string())?;
         let vector = vectors.pop().ok_or_else(|| "no vector came".to_owned())?;
@@ -218,8 +236,16 @@ impl Retrieval {
 impl Within {
     fn scope(&self) -> Scope {
         match self.clone() {
-            Self::Documents { user, collections } => Scope::Documents { user, collections },
-            Self::Memories { user } => Scope::Memories { user },
+            Self::Documents {
+                user,
+                collections,
+                privacy,
+            } => Scope::Documents {
+                user,
+                collections,
+                privacy,
+            },
+            Self::Memories { user, privacy } => Scope::Memories { user, privacy },
         }
     }
 }
@@ -237,16 +263,19 @@ struct Asked {
     mode: Mode,
     reason: Option<String>,
     fused: Vec<Fused>,
+    withheld: usize,
 }
 
 impl Question {
     fn ask(self, place: &Arc<Place>) -> Asked {
         let index = place.index.read();
+        let withheld = index.withheld(&self.within);
         let lexical = index.lexical(&self.query, &self.within, RANKED);
         let by_words = |reason: String| Asked {
             mode: Mode::Bm25,
             reason: Some(reason),
             fused: fuse(&lexical, &[], self.limit),
+            withheld,
         };
         let (space, vector) = match &self.meaning {
             Ok(meaning) => meaning,
@@ -270,6 +299,7 @@ impl Question {
             mode: Mode::Hybrid,
             reason: (without > 0).then_some(missing),
             fused: fuse(&lexical, &nearest, self.limit),
+            withheld,
         }
     }
 }
@@ -287,25 +317,28 @@ async fn read(
     // Filled up to a power of two: so there are few texts of the statement.
     let size = fused.len().next_power_of_two();
     let keys = fused.iter().chain(std::iter::repeat(last)).take(size);
-    let values = keys.flat_map(|fused| {
+    let mut values: Vec<Value> = Vec::with_capacity(size * 3 + 1);
+    values.extend(keys.flat_map(|fused| {
         let Key { document, ordinal } = fused.key;
         [
             rows::org_value(tx.org()),
             Value::from(document.to_string()),
             Value::from(i64::from(ordinal)),
         ]
-    });
+    }));
+    values.push(Value::from(rank(within.privacy())));
     let sql = format!(
         "SELECT c.document_id, c.ordinal, c.start_byte, c.end_byte, c.context, c.text, d.kind, \
          d.title, d.source, d.collection, d.content_type, d.sha256, d.untrusted, d.owner, \
-         d.run_id, d.conversation_id, d.added_at, d.revision FROM (VALUES {}) AS k \
+         d.run_id, d.conversation_id, d.added_at, d.privacy, d.revision FROM (VALUES {}) AS k \
          CROSS JOIN retrieval_chunk AS c CROSS JOIN retrieval_document AS d \
          WHERE c.org_id = k.column1 AND c.document_id = k.column2 AND c.ordinal = k.column3 \
-         AND d.org_id = c.org_id AND d.id = c.document_id",
-        placeholders(size, 3)
+         AND d.org_id = c.org_id AND d.id = c.document_id AND d.privacy <= ${}",
+        placeholders(size, 3),
+        values.len()
     );
     let mut found = HashMap::new();
-    for row in tx.query(&sql, values.collect()).await? {
+    for row in tx.query(&sql, values).await? {
         if may_be_seen(&row, within)? {
             let key = Key {
                 document: uuid(&row, "document_id")?,
@@ -329,7 +362,7 @@ fn may_be_seen(row: &Row, within: &Within) -> Result<bool, StoreError> {
         Within::Documents { user, .. } => {
             kind == Kind::Document && (owner.is_none() || owner == *user)
         }
-        Within::Memories { user } => kind == Kind::Memory && owner == Some(*user),
+        Within::Memories { user, .. } => kind == Kind::Memory && owner == Some(*user),
     })
 }
 

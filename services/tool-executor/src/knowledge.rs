@@ -26,11 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a Chroma may take.
 const CHROMA_PATIENCE: Duration = Duration::from_secs(10);
 
-tokio::task_local! {
-    /// Where the texts of this call may go.
-    static PRIVACY: Privacy;
-}
-
 /// See `config.default.yaml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +52,7 @@ pub struct EmbeddingsConfig {
     /// The model; the provider's choice when absent.
     #[serde(default)]
     pub model: Option<String>,
-    /// Where documents and questions may go, at the most: what a conversation says may be stricter.
+    /// Where documents and questions may go, at the most: what they say themselves may be stricter.
     #[serde(default)]
     pub privacy: Privacy,
 }
@@ -129,8 +124,8 @@ impl Knowledge {
         &self.retrieval
     }
 
-    /// Makes vectors of what has none yet, of every organisation, so many chunks of each: by providers
-    /// that are here, since it is not kept where each text may go.
+    /// Makes vectors of what has none yet, of every organisation, so many chunks of each: each text goes
+    /// no further than is kept with it.
     ///
     /// # Errors
     /// When the database fails; that nobody makes vectors is no error.
@@ -153,11 +148,6 @@ impl Knowledge {
     pub fn memory(&self) -> Memory {
         self.retrieval.memory()
     }
-}
-
-/// Does something whose texts must not go further than this.
-pub async fn within<T>(privacy: Privacy, what: impl Future<Output = T>) -> T {
-    PRIVACY.scope(privacy, what).await
 }
 
 impl ChromaSection {
@@ -196,17 +186,14 @@ impl Embedder for BusEmbedder {
         org: OrgId,
         texts: Vec<String>,
         _: TextKind,
+        privacy: Privacy,
     ) -> Result<Embeddings, EmbedError> {
-        // A text of which nobody says where it may go stays here: what is made up for later may be of a
-        // conversation that must not leave.
-        let said = PRIVACY.try_with(|privacy| *privacy);
-        let of_the_call = said.unwrap_or(Privacy::LocalOnly);
         let event = EmbeddingRequested {
             input: texts,
             provider: self.config.provider.clone(),
             model: self.config.model.clone(),
             dimensions: None,
-            privacy: self.config.privacy.max(of_the_call),
+            privacy: self.config.privacy.max(privacy),
             extra: Extra::new(),
         };
         let unavailable = |reason: String| EmbedError::Unavailable(reason);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::DocumentId;
 use crate::external::{Entry, Near, Scope};
+use crate::model::rank;
 
 /// A collection, as far as it matters.
 #[derive(Deserialize)]
@@ -37,22 +38,29 @@ pub(super) fn metadata(document: DocumentId, entry: &Entry) -> Value {
         "owner": entry.owner.map(|owner| owner.to_string()).unwrap_or_default(),
         "memory": entry.collection.is_none(),
         "collection": entry.collection.as_deref().unwrap_or_default(),
+        "privacy": rank(entry.privacy),
     })
 }
 
 /// Only what is searched.
 pub(super) fn filter(scope: &Scope) -> Value {
     match scope {
-        Scope::Memories { user } => json!({ "$and": [
+        Scope::Memories { user, privacy } => json!({ "$and": [
             { "memory": true },
             { "owner": user.to_string() },
+            { "privacy": { "$lte": rank(*privacy) } },
         ] }),
-        Scope::Documents { user, collections } => {
+        Scope::Documents {
+            user,
+            collections,
+            privacy,
+        } => {
             let mut owners = vec![String::new()];
             owners.extend(user.map(|user| user.to_string()));
             let mut all = vec![
                 json!({ "memory": false }),
                 json!({ "owner": { "$in": owners } }),
+                json!({ "privacy": { "$lte": rank(*privacy) } }),
             ];
             if let Some(collections) = collections {
                 all.push(json!({ "collection": { "$in": collections } }));

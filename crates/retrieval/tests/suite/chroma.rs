@@ -5,12 +5,14 @@ mod server;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use nexus_contracts::settings::Privacy;
 use nexus_retrieval::{
-    Embedder, Entry, Ingest, Limits, Mode, Remember, Retrieval, Scope, Space, VectorIndex,
+    Embedder, Entry, Ingest, Limits, Mode, Retrieval, Scope, Space, VectorIndex,
 };
 
 use crate::embedders::Thesaurus;
-use crate::fixture::{Fixture, at, note, org, search, seen_by, shared, titles, user};
+use crate::fixture::{Fixture, at, note, org, remember, search, seen_by, shared, titles, user};
+use crate::privacy::private;
 use server::Server;
 pub(crate) use server::provider;
 
@@ -65,28 +67,24 @@ async fn everybody_finds_there_what_is_theirs() -> Result<()> {
         ..note("own", "my cat")
     };
     retrieval.ingest(ours, own, at(0)).await?;
-    let (memory, text) = (retrieval.memory(), "has a cat".to_owned());
-    let remember = Remember {
-        text,
-        run: None,
-        conversation: None,
-        untrusted: false,
-    };
-    memory.remember(ours, ada, remember, at(0)).await?;
+    let (memory, cat) = (retrieval.memory(), remember("has a cat"));
+    memory.remember(ours, ada, cat, at(0)).await?;
     let mut mine = titles(&retrieval, seen_by(ours, ada), "feline").await?;
     mine.sort();
     ensure!(mine == ["own", "shared"], "{mine:?}");
     for viewer in [shared(ours), seen_by(ours, bob)] {
         ensure!(titles(&retrieval, viewer, "feline").await? == ["shared"]);
     }
-    let recalled = memory.recall(ours, ada, "feline", 5).await?;
+    let recalled = memory
+        .recall(ours, ada, ("feline", Privacy::Open), 5)
+        .await?;
     ensure!(
         recalled.mode == Mode::Hybrid && recalled.memories.len() == 1,
         "{recalled:?}"
     );
     ensure!(
         memory
-            .recall(ours, bob, "feline", 5)
+            .recall(ours, bob, ("feline", Privacy::Open), 5)
             .await?
             .memories
             .is_empty()
@@ -116,6 +114,7 @@ async fn a_filter_finds_only_what_may_be_seen() -> Result<()> {
             revision: 1,
             owner,
             collection,
+            privacy: Privacy::Open,
             vector,
         };
         client.replace(org, &space, document, vec![entry]).await?;
@@ -123,11 +122,18 @@ async fn a_filter_finds_only_what_may_be_seen() -> Result<()> {
     let scope = |user| Scope::Documents {
         user,
         collections: None,
+        privacy: Privacy::Open,
     };
     for (scope, expected) in [
         (scope(None), vec![0]),
         (scope(Some(ada)), vec![0, 1]),
-        (Scope::Memories { user: bob }, vec![4]),
+        (
+            Scope::Memories {
+                user: bob,
+                privacy: Privacy::Open,
+            },
+            vec![4],
+        ),
     ] {
         let near = client
             .nearest(org, (&space, &[1.0, 0.0]), &scope, 9)
@@ -136,6 +142,92 @@ async fn a_filter_finds_only_what_may_be_seen() -> Result<()> {
         found.sort_unstable();
         ensure!(found == expected, "{scope:?}: {found:?}");
     }
+    Ok(())
+}
+
+/// Nothing that is stricter is found there, and nothing takes the place of what may be.
+#[tokio::test]
+async fn a_filter_keeps_to_the_privacy_that_is_asked_for() -> Result<()> {
+    let (server, org, ada) = (Server::new().await?, org(), user());
+    let (client, space) = (
+        server.client()?,
+        Space {
+            model: "m".to_owned(),
+            dimensions: 2,
+        },
+    );
+    // Nearer, the stricter it is; and of the strict ones many.
+    for number in 0..120_u8 {
+        let privacy = match number {
+            0 => Privacy::Open,
+            1 => Privacy::Sensitive,
+            _ => Privacy::LocalOnly,
+        };
+        let angle = (1.0 - f32::from(number) / 200.0) / 2.0;
+        for collection in [Some("notes".to_owned()), None] {
+            let id = 2 * u128::from(number) + u128::from(collection.is_none());
+            let entry = Entry {
+                ordinal: 0,
+                revision: 1,
+                owner: Some(ada),
+                collection,
+                privacy,
+                vector: vec![angle.cos(), angle.sin()],
+            };
+            let document = nexus_retrieval::DocumentId(uuid::Uuid::from_u128(id));
+            client.replace(org, &space, document, vec![entry]).await?;
+        }
+    }
+    let nearest = async |scope: Scope, most: usize| -> Result<Vec<u128>> {
+        let query = (&space, [1.0, 0.0].as_slice());
+        let near = client.nearest(org, query, &scope, most).await?;
+        Ok(near.iter().map(|near| near.document.0.as_u128()).collect())
+    };
+    for (privacy, documents) in [
+        (Privacy::Open, &[0][..]),
+        (Privacy::Sensitive, &[2, 0][..]),
+        (Privacy::LocalOnly, &[238, 236][..]),
+    ] {
+        let scope = Scope::Documents {
+            user: Some(ada),
+            collections: None,
+            privacy,
+        };
+        let found = nearest(scope, 2).await?;
+        ensure!(found == documents, "{privacy:?}: {found:?}");
+        let found = nearest(Scope::Memories { user: ada, privacy }, 2).await?;
+        let memories: Vec<u128> = documents.iter().map(|id| id + 1).collect();
+        ensure!(found == memories, "{privacy:?}: {found:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_stricter_is_not_found_by_what_is_there() -> Result<()> {
+    let (fixture, server) = (Fixture::sqlite()?, Server::new().await?);
+    let embedder = Arc::new(Thesaurus::of_animals());
+    let (retrieval, org) = (open(&fixture, &server, &embedder).await?, org());
+    // More than a search takes from there.
+    for number in 0..110 {
+        let strict = private(Privacy::LocalOnly, note(&format!("{number}"), "cat feline"));
+        retrieval.ingest(org, strict, at(0)).await?;
+    }
+    let plain = note("open", "a cat sleeps on a mat in the sun");
+    retrieval.ingest(org, plain, at(0)).await?;
+    let viewer = (shared(org), Privacy::Open);
+    let found = crate::privacy::search(&retrieval, viewer, "feline", 9).await?;
+    ensure!(
+        found.mode == Mode::Hybrid && found.withheld == 110,
+        "{found:?}"
+    );
+    let hits: Vec<&str> = found.hits.iter().map(|hit| hit.title.as_str()).collect();
+    ensure!(hits == ["open"], "{hits:?}");
+    // Opened, it is told there as well.
+    let opened = private(Privacy::Open, note("0", "cat feline"));
+    retrieval.ingest(org, opened, at(1)).await?;
+    let found = crate::privacy::search(&retrieval, viewer, "feline", 9).await?;
+    let near = found.hits.iter().filter(|hit| hit.cosine.is_some()).count();
+    ensure!(near == 2 && found.withheld == 109, "{found:?}");
     Ok(())
 }
 
@@ -255,7 +347,9 @@ async fn an_organisation_asks_only_its_own_collection() -> Result<()> {
         revision: 7,
         owner: None,
         collection: Some("notes".to_owned()),
-        vector: vec![1.0, 0.0, 0.0],
+        privacy: Privacy::Open,
+        // No two alike: of many that are, its index does not reach all.
+        vector: vec![1.0, ordinal as f32 / 100.0, 0.0],
     };
     // More than fit into one request.
     client
@@ -264,6 +358,7 @@ async fn an_organisation_asks_only_its_own_collection() -> Result<()> {
     let scope = Scope::Documents {
         user: None,
         collections: None,
+        privacy: Privacy::Open,
     };
     let query = (&space, [1.0, 0.0, 0.0].as_slice());
     ensure!(server.count(theirs).await? == 300);
@@ -281,6 +376,7 @@ async fn an_organisation_asks_only_its_own_collection() -> Result<()> {
     let other = Scope::Documents {
         user: None,
         collections: Some(vec!["x".to_owned()]),
+        privacy: Privacy::Open,
     };
     ensure!(client.nearest(ours, query, &other, 5).await?.is_empty());
     client

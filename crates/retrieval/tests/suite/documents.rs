@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use nexus_contracts::Timestamp;
+use nexus_contracts::settings::Privacy;
 use nexus_retrieval::{DocumentId, Error, Ingest, Limits, Outcome, Page, Search};
 
 use crate::fixture::{Fixture, at, note, org, search, shared, titles};
@@ -97,6 +98,7 @@ pub(crate) async fn a_search_keeps_to_its_collections(fixture: &Fixture) -> Resu
             viewer: shared(org),
             collections: Some(names.collect()),
             query: "fox".to_owned(),
+            privacy: Privacy::Open,
             limit: 10,
         };
         let found = retrieval.search(search).await?;

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use async_trait::async_trait;
 use nexus_contracts::OrgId;
+use nexus_contracts::settings::Privacy;
 use nexus_retrieval::{EmbedError, Embedder, Embeddings, TextKind};
 use parking_lot::Mutex;
 
@@ -20,11 +21,16 @@ pub(crate) struct Thesaurus {
 
 struct State {
     model: String,
-    fails: bool,
+    /// How private a text may be that it is given; none: it is asleep.
+    up_to: Option<Privacy>,
     /// Numbers of a vector.
     dimensions: usize,
     /// Texts embedded.
     texts: usize,
+    /// What was asked for, and how far it may go.
+    asked: Vec<(String, Privacy)>,
+    /// Whether texts of each privacy have a model of their own.
+    apart: bool,
 }
 
 impl Thesaurus {
@@ -36,9 +42,11 @@ impl Thesaurus {
             count: groups.len(),
             state: Mutex::new(State {
                 model: "thesaurus-1".to_owned(),
-                fails: false,
+                up_to: Some(Privacy::LocalOnly),
                 dimensions: DIMENSIONS,
                 texts: 0,
+                asked: Vec::new(),
+                apart: false,
             }),
         }
     }
@@ -54,11 +62,25 @@ impl Thesaurus {
     }
 
     pub(crate) fn fall_asleep(&self) {
-        self.state.lock().fails = true;
+        self.state.lock().up_to = None;
     }
 
     pub(crate) fn wake(&self) {
-        self.state.lock().fails = false;
+        self.answer_up_to(Privacy::LocalOnly);
+    }
+
+    /// Whatever must stay nearer than that has nobody to ask.
+    pub(crate) fn answer_up_to(&self, privacy: Privacy) {
+        self.state.lock().up_to = Some(privacy);
+    }
+
+    pub(crate) fn stand_apart(&self) {
+        self.state.lock().apart = true;
+    }
+
+    /// The texts embedded since this was last asked, each with how far it may go.
+    pub(crate) fn asked(&self) -> Vec<(String, Privacy)> {
+        std::mem::take(&mut self.state.lock().asked)
     }
 
     pub(crate) fn become_model(&self, model: &str) {
@@ -100,15 +122,21 @@ impl Embedder for Thesaurus {
         _org: OrgId,
         texts: Vec<String>,
         _kind: TextKind,
+        privacy: Privacy,
     ) -> Result<Embeddings, EmbedError> {
         let mut state = self.state.lock();
-        if state.fails {
+        if state.up_to < Some(privacy) {
             return Err(EmbedError::Unavailable("it is asleep".to_owned()));
         }
         state.texts += texts.len();
+        let asked = texts.iter().map(|text| (text.clone(), privacy));
+        state.asked.extend(asked);
         let vectors = texts.iter().map(|text| self.vector(text, state.dimensions));
         Ok(Embeddings {
-            model: state.model.clone(),
+            model: match state.apart {
+                true => format!("{}-{}", state.model, privacy.as_str()),
+                false => state.model.clone(),
+            },
             dimensions: DIMENSIONS,
             vectors: vectors.collect(),
         })

@@ -4,24 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use nexus_retrieval::{Embedder, Ingest, Limits, Page, Remember};
+use nexus_retrieval::{Embedder, Ingest, Limits, Page};
 use nexus_store::Value;
 use nexus_testkit::wait_until;
 
 use crate::embedders::Thesaurus;
-use crate::fixture::{Fixture, at, note, org, seen_by, shared, titles, user};
+use crate::fixture::{Fixture, at, note, org, remember, seen_by, shared, titles, user};
 
 const CANARY: &str = "xylocanaryphone";
 const SOON: Duration = Duration::from_secs(10);
-
-fn remember(text: &str) -> Remember {
-    Remember {
-        text: text.to_owned(),
-        run: None,
-        conversation: None,
-        untrusted: false,
-    }
-}
 
 /// How often the canary stands in the files of `SQLite`.
 fn in_files(fixture: &Fixture) -> Result<Option<usize>> {

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{OrgId, Timestamp, UserId};
-use nexus_retrieval::{Embedder, Found, Ingest, Limits, Retrieval, Search, VectorIndex, Viewer};
-use nexus_store::{Store, StoreConfig};
+use nexus_retrieval::{
+    Embedder, Found, Ingest, Limits, Remember, Retrieval, Search, VectorIndex, Viewer,
+};
+use nexus_store::{Migration, Store, StoreConfig};
 use nexus_testkit::PgServer;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -44,12 +47,17 @@ impl Fixture {
     }
 
     pub(crate) async fn store(&self) -> Result<Store> {
+        self.store_of(Retrieval::MIGRATIONS).await
+    }
+
+    /// With the tables as they were after these migrations.
+    pub(crate) async fn store_of(&self, migrations: &'static [Migration]) -> Result<Store> {
         let config: StoreConfig = self.address.parse()?;
         let config = match &self.owner {
             Some(owner) => config.owned_by(owner)?,
             None => config,
         };
-        Ok(Store::open(&config, "retrieval-test", Retrieval::MIGRATIONS).await?)
+        Ok(Store::open(&config, "retrieval-test", migrations).await?)
     }
 
     /// By words alone, with the usual limits.
@@ -93,6 +101,17 @@ pub(crate) const fn seen_by(org: OrgId, user: UserId) -> Viewer {
     Viewer { org, user }
 }
 
+/// Something remembered in an open conversation, by nobody else's words.
+pub(crate) fn remember(text: &str) -> Remember {
+    Remember {
+        text: text.to_owned(),
+        run: None,
+        conversation: None,
+        untrusted: false,
+        privacy: Privacy::Open,
+    }
+}
+
 /// A shared text in the collection `notes`, whose source is its title.
 pub(crate) fn note(title: &str, text: &str) -> Ingest {
     Ingest {
@@ -103,6 +122,7 @@ pub(crate) fn note(title: &str, text: &str) -> Ingest {
         content_type: "text/plain".to_owned(),
         text: text.to_owned(),
         untrusted: false,
+        privacy: Privacy::Open,
     }
 }
 
@@ -111,6 +131,7 @@ pub(crate) async fn search(retrieval: &Retrieval, viewer: Viewer, query: &str) -
         viewer,
         collections: None,
         query: query.to_owned(),
+        privacy: Privacy::Open,
         limit: 10,
     };
     Ok(retrieval.search(search).await?)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use async_trait::async_trait;
 use nexus_contracts::OrgId;
+use nexus_contracts::settings::Privacy;
 use nexus_retrieval::{
     EmbedError, Embedder, Embeddings, Limits, Mode, Retrieval, Search, TextKind,
 };
@@ -77,6 +78,7 @@ async fn recall(
             viewer: shared(*org),
             collections: None,
             query: query.query.clone(),
+            privacy: Privacy::Open,
             limit: first,
         };
         let found = retrieval.search(search).await?;
@@ -144,6 +146,7 @@ impl Embedder for OverHttp {
         _org: OrgId,
         texts: Vec<String>,
         _kind: TextKind,
+        _privacy: Privacy,
     ) -> Result<Embeddings, EmbedError> {
         let failed = |error: String| EmbedError::Unavailable(error);
         let mut request = self.http.post(&self.url);

@@ -12,6 +12,8 @@ mod erasure;
 mod fixture;
 mod labelled;
 mod memory;
+mod older;
+mod privacy;
 mod replicas;
 mod tenancy;
 mod vectors;
@@ -62,6 +64,17 @@ on_every_database! {
         it_is_listed_and_forgotten
         a_deleted_conversation_leaves_what_was_learnt
         too_much_is_refused;
+    privacy:
+        a_conversation_finds_nothing_stricter
+        what_is_stricter_shows_in_nothing_but_that_it_is_there
+        each_text_is_embedded_under_its_own_privacy
+        a_model_for_each_privacy_is_made_up_for_once
+        what_must_stay_here_waits_for_somebody_here
+        what_is_said_again_more_openly_is_more_open
+        a_document_is_as_private_as_its_last_version
+        what_the_database_says_counts;
+    older:
+        rows_that_say_no_privacy_are_read_strictly;
     erasure:
         no_byte_of_what_was_deleted_is_left
         a_person_is_erased_whole

@@ -1,20 +1,12 @@
 //! What is remembered of people.
 
 use anyhow::{Context, Result, ensure};
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{ConversationId, RunId};
 use nexus_retrieval::{Limits, Page, Remember};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, at, note, org, shared, titles, user};
-
-fn remember(text: &str) -> Remember {
-    Remember {
-        text: text.to_owned(),
-        run: None,
-        conversation: None,
-        untrusted: false,
-    }
-}
+use crate::fixture::{Fixture, at, note, org, remember, shared, titles, user};
 
 pub(crate) async fn the_same_is_remembered_once(fixture: &Fixture) -> Result<()> {
     let (memory, org, ada) = (fixture.plain().await?.memory(), org(), user());
@@ -44,7 +36,10 @@ pub(crate) async fn the_same_is_remembered_once(fixture: &Fixture) -> Result<()>
         ..remember("likes tea!")
     };
     ensure!(memory.remember(org, ada, page, at(3)).await?.merged);
-    let recalled = memory.recall(org, ada, "tea", 5).await?.memories;
+    let recalled = memory
+        .recall(org, ada, ("tea", Privacy::Open), 5)
+        .await?
+        .memories;
     ensure!(
         recalled.len() == 1 && !recalled[0].item.untrusted,
         "{recalled:?}"
@@ -71,7 +66,10 @@ pub(crate) async fn it_is_recalled_by_nobody_else(fixture: &Fixture) -> Result<(
     retrieval
         .ingest(org, note("menu", "tea and cake"), at(0))
         .await?;
-    let recalled = memory.recall(org, ada, "what tea", 5).await?.memories;
+    let recalled = memory
+        .recall(org, ada, ("what tea", Privacy::Open), 5)
+        .await?
+        .memories;
     ensure!(
         recalled.len() == 1 && recalled[0].item.text == "likes tea",
         "{recalled:?}"
@@ -80,7 +78,14 @@ pub(crate) async fn it_is_recalled_by_nobody_else(fixture: &Fixture) -> Result<(
     let id = recalled[0].item.id;
     ensure!(memory.forget(org, bob, id).await?.count == 0);
     ensure!(memory.forget_all(org, bob).await?.count == 1);
-    ensure!(memory.recall(org, ada, "tea", 5).await?.memories.len() == 1);
+    ensure!(
+        memory
+            .recall(org, ada, ("tea", Privacy::Open), 5)
+            .await?
+            .memories
+            .len()
+            == 1
+    );
     Ok(())
 }
 
@@ -126,9 +131,11 @@ pub(crate) async fn it_is_listed_and_forgotten(fixture: &Fixture) -> Result<()> 
     );
     ensure!(memory.forget(org, ada, ids[0]).await?.count == 1);
     ensure!(memory.forget(org, ada, ids[0]).await?.count == 0);
-    ensure!(memory.recall(org, ada, "fact 0", 9).await?.memories.len() == 4);
+    let recalled = memory.recall(org, ada, ("fact 0", Privacy::Open), 9);
+    ensure!(recalled.await?.memories.len() == 4);
     ensure!(memory.forget_all(org, ada).await?.count == 4);
-    ensure!(memory.recall(org, ada, "tea", 9).await?.memories.is_empty());
+    let recalled = memory.recall(org, ada, ("tea", Privacy::Open), 9);
+    ensure!(recalled.await?.memories.is_empty());
     ensure!(
         !memory
             .remember(org, ada, remember("fact 0 about tea"), at(9))
@@ -156,7 +163,10 @@ pub(crate) async fn a_deleted_conversation_leaves_what_was_learnt(fixture: &Fixt
             == 0
     );
     ensure!(memory.conversation_deleted(org, conversation).await? == 1);
-    let recalled = memory.recall(org, ada, "tea", 5).await?.memories;
+    let recalled = memory
+        .recall(org, ada, ("tea", Privacy::Open), 5)
+        .await?
+        .memories;
     let item = &recalled.first().context("a memory")?.item;
     ensure!(
         item.conversation.is_none() && item.run.is_none(),

@@ -1,10 +1,11 @@
 //! One organisation, one person, and only theirs.
 
 use anyhow::{Result, ensure};
+use nexus_contracts::settings::Privacy;
 use nexus_contracts::{OrgId, UserId};
-use nexus_retrieval::{DocumentId, Ingest, MemoryId, Page, Remember, Retrieval};
+use nexus_retrieval::{DocumentId, Ingest, MemoryId, Page, Retrieval};
 
-use crate::fixture::{Fixture, at, note, org, search, seen_by, shared, titles, user};
+use crate::fixture::{Fixture, at, note, org, remember, search, seen_by, shared, titles, user};
 
 /// Two documents, one of them a person's own, and a memory of that person: all about a fox.
 async fn foxes(retrieval: &Retrieval, org: OrgId, person: UserId) -> Result<[DocumentId; 3]> {
@@ -13,14 +14,8 @@ async fn foxes(retrieval: &Retrieval, org: OrgId, person: UserId) -> Result<[Doc
         owner: Some(person),
         ..note("own", "the red fox")
     };
-    let remember = Remember {
-        text: "likes the red fox".to_owned(),
-        run: None,
-        conversation: None,
-        untrusted: false,
-    };
-    let memory = retrieval.memory();
-    let kept = memory.remember(org, person, remember, at(0)).await?.id;
+    let (memory, likes) = (retrieval.memory(), remember("likes the red fox"));
+    let kept = memory.remember(org, person, likes, at(0)).await?.id;
     Ok([
         retrieval.ingest(org, shared, at(0)).await?.id,
         retrieval.ingest(org, own, at(0)).await?.id,
@@ -40,7 +35,10 @@ pub(crate) async fn another_organisation_finds_nothing(fixture: &Fixture) -> Res
             ensure!(retrieval.delete(viewer, id).await?.count == 0);
         }
     }
-    let recalled = memory.recall(ours, person, "fox", 10).await?.memories;
+    let recalled = memory
+        .recall(ours, person, ("fox", Privacy::Open), 10)
+        .await?
+        .memories;
     ensure!(recalled.is_empty() && memory.list(ours, person, Page::default()).await?.is_empty());
     for deleted in [
         memory.forget(ours, person, MemoryId(ids[2].0)).await?,
@@ -56,7 +54,10 @@ pub(crate) async fn another_organisation_finds_nothing(fixture: &Fixture) -> Res
     ensure!(retrieval.ingest(ours, whale, at(0)).await?.id != ids[0]);
     // All of it is still there for those whose it is.
     let found = titles(&retrieval, seen_by(theirs, person), "fox").await?;
-    let recalled = memory.recall(theirs, person, "fox", 10).await?.memories;
+    let recalled = memory
+        .recall(theirs, person, ("fox", Privacy::Open), 10)
+        .await?
+        .memories;
     ensure!(
         found.len() == 2 && recalled.len() == 1,
         "{found:?} {recalled:?}"
@@ -100,7 +101,7 @@ pub(crate) async fn what_is_somebodys_own_is_nobody_elses(fixture: &Fixture) -> 
     ensure!(
         retrieval
             .memory()
-            .recall(org, ada, "fox", 10)
+            .recall(org, ada, ("fox", Privacy::Open), 10)
             .await?
             .memories
             .is_empty()

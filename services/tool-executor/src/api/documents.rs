@@ -7,7 +7,6 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
-use nexus_contracts::settings::Privacy;
 use nexus_retrieval::{DocumentId, Error, Ingest, MemoryId, Page, Search, Viewer};
 use nexus_service_kit::Problem;
 use nexus_web::{ContentType, Fetched};
@@ -20,7 +19,6 @@ use super::documents_view::{
     ToList,
 };
 use super::{Api, Shared};
-use crate::knowledge::within;
 
 /// The collection of documents that name none.
 const COLLECTION: &str = "documents";
@@ -132,14 +130,12 @@ async fn add_document(
         content_type,
         text,
         untrusted: about.untrusted.unwrap_or(is_foreign),
+        privacy: about.privacy,
     };
     let now = api.deps.clock.now();
     let documents = api.knowledge.all.documents();
-    let added = within(
-        Privacy::Open,
-        documents.ingest(principal.org_id, ingest, now),
-    );
-    let added = added.await.map_err(|error| failed(&error))?;
+    let added = documents.ingest(principal.org_id, ingest, now).await;
+    let added = added.map_err(|error| failed(&error))?;
     Ok(Json(AddedDocument::of(added)))
 }
 
@@ -170,15 +166,17 @@ async fn find_documents(
         viewer: api.viewer()?,
         collections: what.collection.map(|name| vec![name]),
         query: what.q,
+        privacy: what.privacy,
         limit: what.limit.unwrap_or(10).clamp(1, MOST),
     };
     let documents = api.knowledge.all.documents();
-    let found = within(Privacy::Open, documents.search(search)).await;
+    let found = documents.search(search).await;
     let found = found.map_err(|error| failed(&error))?;
     Ok(Json(FoundParts {
         mode: found.mode.as_str().to_owned(),
         reason: found.reason,
         parts: found.hits.into_iter().map(PartView::of).collect(),
+        withheld: found.withheld,
     }))
 }
 

@@ -1,6 +1,7 @@
 //! What is said of documents and memories over HTTP.
 
 use nexus_contracts::Timestamp;
+use nexus_contracts::settings::Privacy;
 use nexus_retrieval::{DocumentInfo, Hit, Ingested, Item, Outcome, Page};
 use nexus_service_kit::Problem;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,11 @@ pub struct DocumentToAdd {
     pub shared: bool,
     /// Whether what it says may be somebody's attempt to give orders; for HTML and PDF yes when absent.
     pub untrusted: Option<bool>,
+    /// Where it may go: `open`, `sensitive` or `local_only`; `open` when absent. Found only in conversations
+    /// that are no more open, and by searches that say so.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    pub privacy: Privacy,
 }
 
 /// A document that was kept.
@@ -127,6 +133,9 @@ pub struct DocumentView {
     pub collection: String,
     /// Whether all of the organisation may find it.
     pub shared: bool,
+    /// Where it may go: `open`, `sensitive` or `local_only`.
+    #[schema(value_type = String)]
+    pub privacy: Privacy,
     /// Its size, in bytes of text.
     pub bytes: usize,
     /// In how many parts it is found.
@@ -145,6 +154,7 @@ impl DocumentView {
             source: info.source,
             collection: info.collection,
             shared: info.owner.is_none(),
+            privacy: info.privacy,
             bytes: info.bytes,
             parts: info.chunks,
             sha256: info.sha256,
@@ -164,6 +174,11 @@ pub struct ToFind {
     pub collection: Option<String>,
     /// Most parts, 1 to 50; 10 when absent.
     pub limit: Option<usize>,
+    /// How strict the documents may be that are searched: `open`, `sensitive` or `local_only`; `open` when
+    /// absent. The query goes no further than that.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    pub privacy: Privacy,
 }
 
 /// What was found.
@@ -176,6 +191,9 @@ pub struct FoundParts {
     pub reason: Option<String>,
     /// The best first.
     pub parts: Vec<PartView>,
+    /// How many documents were not searched because they are stricter than `privacy`, whether they fit or not.
+    #[serde(default)]
+    pub withheld: usize,
 }
 
 /// A part of a document.
@@ -258,6 +276,9 @@ pub struct MemoryView {
     pub conversation_id: Option<String>,
     /// Whether it was remembered after a stranger's words were read.
     pub untrusted: bool,
+    /// How private the most open conversation was in which it was said: `open`, `sensitive` or `local_only`.
+    #[schema(value_type = String)]
+    pub privacy: Privacy,
 }
 
 impl MemoryView {
@@ -268,6 +289,7 @@ impl MemoryView {
             created_at: item.created_at.to_string(),
             conversation_id: item.conversation.map(|id| id.to_string()),
             untrusted: item.untrusted,
+            privacy: item.privacy,
         }
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::search_documents::refused;
-use crate::knowledge::{Knowledge, within};
+use crate::knowledge::Knowledge;
 use crate::parts::Parts;
 use crate::tool::{Tool, ToolContext, ToolError};
 
@@ -57,7 +57,8 @@ pub struct Kept {
 impl Tool for AddDocument {
     const NAME: &'static str = "add_document";
     const DESCRIPTION: &'static str = "Keeps a text as a document of this person, to be found with \
-        search_documents later. Use it when asked to keep or file something longer than a note.";
+        search_documents later, in conversations that are no more open than this one. Use it when \
+        asked to keep or file something longer than a note.";
     // The same source and text again change nothing.
     const EFFECT: EffectClass = EffectClass::Idempotent;
     type Args = Args;
@@ -75,9 +76,10 @@ impl Tool for AddDocument {
             text: args.text,
             // What a model writes after it read a stranger's words may be theirs.
             untrusted: ctx.taint.untrusted,
+            privacy: ctx.privacy,
         };
         let documents = self.knowledge.documents();
-        let kept = within(ctx.privacy, documents.ingest(ctx.org_id, ingest, ctx.now)).await;
+        let kept = documents.ingest(ctx.org_id, ingest, ctx.now).await;
         let kept = kept.map_err(|error| refused(&error))?;
         Ok(Kept {
             document: kept.id.to_string(),

@@ -6,8 +6,7 @@ use nexus_store::EffectClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::search_documents::refused;
-use crate::knowledge::within;
+use super::search_documents::{refused, withheld};
 use crate::parts::Parts;
 use crate::tool::{Tool, ToolContext, ToolError};
 
@@ -42,6 +41,9 @@ pub struct Args {
 pub struct Recalled {
     /// The best first.
     memories: Vec<Known>,
+    /// That some were left out, and why. Tell the person when it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<String>,
 }
 
 /// Something known of a person.
@@ -83,11 +85,13 @@ impl Tool for Recall {
     }
 
     async fn call(&self, args: Args, ctx: &ToolContext) -> Result<Recalled, ToolError> {
+        let question = (args.query.as_str(), ctx.privacy);
         let recalled = self
             .memory
-            .recall(ctx.org_id, ctx.person()?, &args.query, MOST);
-        let recalled = within(ctx.privacy, recalled).await;
+            .recall(ctx.org_id, ctx.person()?, question, MOST)
+            .await;
         let recalled = recalled.map_err(|error| refused(&error))?;
+        let withheld = withheld("memories of this person", recalled.withheld);
         let memories = recalled.memories.into_iter().map(|one| Known {
             memory: one.item.id.to_string(),
             text: one.item.text,
@@ -96,6 +100,7 @@ impl Tool for Recall {
         });
         Ok(Recalled {
             memories: memories.collect(),
+            withheld,
         })
     }
 }

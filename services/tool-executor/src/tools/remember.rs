@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::search_documents::refused;
-use crate::knowledge::within;
 use crate::parts::Parts;
 use crate::tool::{Tool, ToolContext, ToolError};
 
@@ -47,7 +46,8 @@ impl Tool for Remember {
     const NAME: &'static str = "remember";
     const DESCRIPTION: &'static str = "Remembers a fact about this person for other conversations. \
         Use it when they ask for that, or tell something lasting about themselves. Never remember \
-        passwords or what others are not to know.";
+        passwords or what others are not to know. A more open conversation than this one will not \
+        recall it.";
     // The same text again is the same memory.
     const EFFECT: EffectClass = EffectClass::Idempotent;
     type Args = Args;
@@ -67,11 +67,12 @@ impl Tool for Remember {
             conversation: ctx.conversation_id,
             // What is remembered after a stranger's words were read may be theirs.
             untrusted: ctx.taint.untrusted,
+            privacy: ctx.privacy,
         };
         let remembered = self
             .memory
-            .remember(ctx.org_id, ctx.person()?, note, ctx.now);
-        let remembered = within(ctx.privacy, remembered).await;
+            .remember(ctx.org_id, ctx.person()?, note, ctx.now)
+            .await;
         let remembered = remembered.map_err(|error| refused(&error))?;
         Ok(Remembered {
             memory: remembered.id.to_string(),

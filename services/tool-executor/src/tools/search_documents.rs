@@ -6,7 +6,7 @@ use nexus_store::EffectClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::knowledge::{Knowledge, within};
+use crate::knowledge::Knowledge;
 use crate::parts::Parts;
 use crate::tool::{Tool, ToolContext, ToolError};
 
@@ -52,6 +52,9 @@ pub struct Found {
     reason: Option<String>,
     /// The best first.
     parts: Vec<Part>,
+    /// That some documents were left out, and why. Tell the person when it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<String>,
 }
 
 /// A part of a document.
@@ -105,9 +108,10 @@ impl Tool for SearchDocuments {
             },
             collections: args.collection.map(|name| vec![name]),
             query: args.query,
+            privacy: ctx.privacy,
             limit: args.count.unwrap_or(COUNT).clamp(1, 20),
         };
-        let found = within(ctx.privacy, self.knowledge.documents().search(search)).await;
+        let found = self.knowledge.documents().search(search).await;
         let found = found.map_err(|error| refused(&error))?;
         let parts = found.hits.into_iter().map(|hit| Part {
             title: hit.title,
@@ -121,8 +125,19 @@ impl Tool for SearchDocuments {
             mode: found.mode.as_str().to_owned(),
             reason: found.reason,
             parts: parts.collect(),
+            withheld: withheld("documents", found.withheld),
         })
     }
+}
+
+/// What a model is told of what it must not see. Not how many: that would tell it when another is kept.
+pub(super) fn withheld(what: &str, count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "some {what} were not looked at, because they are kept more private than this \
+             conversation is; a conversation with a stricter `privacy` may see them"
+        )
+    })
 }
 
 /// What a model can do about it.

@@ -4,5 +4,6 @@ mod fixtures;
 mod keeper;
 mod ledger;
 mod limits;
+mod privacy;
 mod results;
 mod tables;
