@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use nexus_contracts::settings::Privacy;
 use nexus_tool_executor::api::documents_view::{DocumentView, MemoryView, PartView};
 use serde::Serialize;
 use serde_json::json;
@@ -62,6 +63,7 @@ async fn add(args: &AddArgs, settings: &Settings, out: &mut impl Write) -> Resul
         ("source", file.to_string_lossy().into_owned()),
         ("collection", args.collection.clone()),
         ("shared", args.shared.to_string()),
+        ("privacy", Privacy::from(args.privacy).as_str().to_owned()),
     ];
     about.extend(
         args.untrusted
@@ -147,6 +149,7 @@ fn document_line(document: &DocumentView) -> String {
     let line = [
         toned(Tone::Name, &document.id),
         column(Tone::Faint, whose, 6),
+        column(Tone::Faint, document.privacy.as_str(), 10),
         column(Tone::Faint, &document.collection, 12),
         column(Tone::Strong, &document.title, 40),
         format!("{} parts", document.parts),
@@ -163,7 +166,7 @@ async fn search(
     let collection = args.collection.as_deref();
     let parts = found
         .client
-        .find_documents(&args.query, collection, args.limit)
+        .find_documents((&args.query, args.privacy.into()), collection, args.limit)
         .await;
     found.leave().await?;
     let parts = parts?;
@@ -182,6 +185,13 @@ async fn search(
     }
     for part in &parts.parts {
         writeln!(out, "{}", part_lines(part))?;
+    }
+    if parts.withheld > 0 {
+        let withheld = format!(
+            "{} more private documents were not searched; --privacy local_only searches all",
+            parts.withheld
+        );
+        writeln!(out, "{}", toned(Tone::Faint, withheld))?;
     }
     Ok(())
 }
@@ -247,8 +257,9 @@ fn memory_line(memory: &MemoryView) -> String {
         ""
     };
     format!(
-        "{}  {}{note}",
+        "{}  {}  {}{note}",
         toned(Tone::Name, &memory.id),
+        column(Tone::Faint, memory.privacy.as_str(), 10),
         cut(&memory.text, SHOWN)
     )
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::route::Place;
 use super::{JsonArgs, Where};
 
 /// `nexus documents`.
@@ -11,6 +12,7 @@ use super::{JsonArgs, Where};
 #[command(after_help = "Examples:
   nexus documents add handbook.md --shared
   nexus documents add report.pdf --collection reports
+  nexus documents add diagnosis.pdf --privacy local_only
   nexus documents search \"how many days of holiday\"
   nexus documents list
   nexus documents delete 0197a5f0-…")]
@@ -50,6 +52,9 @@ pub struct AddArgs {
     /// Whether strangers wrote it, so that what agents do after reading it is watched [default: HTML and PDF]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub untrusted: Option<bool>,
+    /// Where it may go; a more open conversation does not find it
+    #[arg(long, value_enum, default_value_t = Place::Open)]
+    pub privacy: Place,
     /// How to print.
     #[command(flatten)]
     pub print: JsonArgs,
@@ -83,6 +88,9 @@ pub struct SearchArgs {
     /// Most parts
     #[arg(long, default_value_t = 10)]
     pub limit: usize,
+    /// How strict the documents may be that are searched; the query goes no further
+    #[arg(long, value_enum, default_value_t = Place::Open)]
+    pub privacy: Place,
     /// How to print.
     #[command(flatten)]
     pub print: JsonArgs,

@@ -67,7 +67,7 @@ pub struct ExplainArgs {
     pub print: JsonArgs,
 }
 
-/// Where a question may go.
+/// Where a question or a document may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Place {

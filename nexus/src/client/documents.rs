@@ -1,5 +1,6 @@
 //! The documents and memories of a node.
 
+use nexus_contracts::settings::Privacy;
 use nexus_tool_executor::api::documents_view::{
     AddedDocument, Deleted, DocumentList, FoundParts, MemoryList,
 };
@@ -57,14 +58,15 @@ impl Client {
     /// As [`Client::submit`].
     pub async fn find_documents(
         &self,
-        query: &str,
+        (query, privacy): (&str, Privacy),
         collection: Option<&str>,
         limit: usize,
     ) -> Result<FoundParts, Failure> {
         let mut url = self.address(&["v1", "documents", "search"])?;
         url.query_pairs_mut()
             .append_pair("q", query)
-            .append_pair("limit", &limit.to_string());
+            .append_pair("limit", &limit.to_string())
+            .append_pair("privacy", privacy.as_str());
         if let Some(collection) = collection {
             url.query_pairs_mut().append_pair("collection", collection);
         }
