@@ -1,7 +1,7 @@
 use std::{os::unix::process::CommandExt as _, process::Command};
 
 use crate::{
-    lockdown::{be_private, become_own_user, die_with, said},
+    lockdown::{be_private, become_own_user, begin_session, die_with, said},
     options::Options,
     sys,
 };
@@ -9,6 +9,7 @@ use crate::{
 /// The outer half of confining a program: a user of its own, tied to the executor, nothing inherited but
 /// the three streams and the variables meant for the program; then becomes bubblewrap.
 pub(crate) fn confine(options: &Options) -> Result<(), String> {
+    begin_session()?;
     sys::close_inherited().map_err(|e| said("close_range", e))?;
     let here = std::env::current_exe().map_err(|e| said("finding this program", e))?;
     if options.own_user {

@@ -33,6 +33,15 @@ pub(crate) fn become_own_user() {
     let _ = rustix::thread::set_thread_res_uid(user, user, user);
 }
 
+/// Begins a session: nobody's terminal belongs to it, and who started it can end all of its group, which is
+/// bubblewrap while it starts too. bubblewrap's own `--new-session` would leave that group before its
+/// processes are tied to their parents, and one whose monitor is killed just then would stay.
+pub(crate) fn begin_session() -> Result<(), String> {
+    rustix::process::setsid()
+        .map(drop)
+        .map_err(|e| said("setsid", e))
+}
+
 /// Ties this process to its parent's life. After any change of user, which would untie it.
 pub(crate) fn die_with(parent: u32) -> Result<(), String> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))

@@ -7,7 +7,8 @@ use crate::{
     guards::{Guard, Guards},
     interpreter,
     lockdown::{
-        address_space, be_private, become_own_user, die_with, grow_stack, landlock, limit, said,
+        address_space, be_private, become_own_user, begin_session, die_with, grow_stack, landlock,
+        limit, said,
     },
     options::Options,
     probe, seccomp, sys,
@@ -41,6 +42,7 @@ pub(crate) fn serve(options: &Options, guards: &impl Guards) -> Result<(), Strin
     if environment > 0 && guards.on(Guard::EmptyEnvironment) {
         return Err("the environment is not empty, and could hold secrets".to_owned());
     }
+    begin_session()?;
     sys::close_inherited().map_err(|e| said("close_range", e))?;
     interpreter::warm_up();
     let own = lock(options, guards)?;

@@ -236,3 +236,55 @@ async fn a_machine_that_confines_is_told_from_one_that_does_not() {
     let silent = Launcher::new(Path::new("/bin/false")).unwrap();
     assert!(silent.verify(bubblewrap).await.is_err());
 }
+
+/// Processes of ours that have not ended: by their numbers, with their parents'.
+fn alive() -> Vec<(u32, u32)> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = processes.filter_map(|one| std::fs::read_to_string(one.path().join("stat")).ok());
+    let alive = stats.filter_map(|stat| {
+        let number = stat.split(' ').next()?.parse().ok()?;
+        let mut rest = stat.rsplit_once(") ")?.1.split(' ');
+        let (state, parent) = (rest.next()?, rest.next()?.parse().ok()?);
+        (state != "Z").then_some((number, parent))
+    });
+    alive.collect()
+}
+
+/// How many processes this one has started, and those have.
+fn descendants() -> (usize, usize) {
+    let (own, all) = (std::process::id(), alive());
+    let children: Vec<u32> = all
+        .iter()
+        .filter(|one| one.1 == own)
+        .map(|one| one.0)
+        .collect();
+    let theirs = all.iter().filter(|one| children.contains(&one.1)).count();
+    (children.len(), theirs)
+}
+
+/// Killed without its monitor, a bubblewrap that is just starting would wait for it for ever.
+#[tokio::test]
+async fn a_start_that_nobody_waits_for_leaves_nothing() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let (_folder, launcher) = launcher();
+    let what = python("import time; time.sleep(600)");
+    for _ in 0..40 {
+        let mut starting = Box::pin(launcher.confine(&what, Streams::piped()));
+        // Begun, and not looked at again until bubblewrap has a child.
+        let begun = timeout(Duration::ZERO, &mut starting).await;
+        let started = async {
+            while descendants().1 == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), started).await.unwrap();
+        drop((begun, starting));
+    }
+    let ended = async {
+        while descendants().0 > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = timeout(Duration::from_secs(20), ended).await;
+    assert!(ended.is_ok(), "left: {:?}", descendants());
+}

@@ -233,7 +233,6 @@ impl Confined {
             "--unshare-user",
             "--unshare-all",
             "--die-with-parent",
-            "--new-session",
         ]));
         if self.calls == Calls::Network {
             all.extend(words(["--share-net"]));

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::{
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     runtime::Handle,
@@ -16,7 +16,8 @@ use crate::SandboxError;
 
 struct Order {
     command: Command,
-    done: oneshot::Sender<std::io::Result<Child>>,
+    launcher: Launcher,
+    done: oneshot::Sender<std::io::Result<Process>>,
 }
 
 /// Starts confined processes, all from one thread that lives as long as any of them is wanted.
@@ -47,8 +48,13 @@ impl Launcher {
             .spawn(move || {
                 for mut order in queue {
                     let _context = runtime.enter();
-                    // A caller that went away drops the child here, which kills it.
-                    drop(order.done.send(order.command.spawn()));
+                    // Whole, so that whoever drops it kills all of it: a caller that goes away just now, or
+                    // went away. Without its monitor a bubblewrap that is starting waits for ever.
+                    let started = order.command.spawn().map(|child| Process {
+                        child,
+                        _launcher: order.launcher,
+                    });
+                    drop(order.done.send(started));
                 }
             })
             .map_err(failed)?;
@@ -64,8 +70,7 @@ impl Launcher {
         &self.program
     }
 
-    /// Starts the confining program with these arguments, variables and streams, in a process group of its
-    /// own. It inherits no variable.
+    /// Starts the confining program with these arguments, variables and streams. It inherits no variable.
     pub(crate) async fn start(&self, start: Start) -> Result<Process, SandboxError> {
         let failed = |source| SandboxError::Start {
             program: PathBuf::from(&*self.program),
@@ -81,19 +86,18 @@ impl Launcher {
             .stdin(start.stdin)
             .stdout(start.stdout)
             .stderr(start.stderr);
-        command.process_group(0).kill_on_drop(true);
-        let (done, child) = oneshot::channel();
+        // It begins a session of its own.
+        command.kill_on_drop(true);
+        let (done, started) = oneshot::channel();
         self.orders
-            .send(Order { command, done })
+            .send(Order {
+                command,
+                launcher: self.clone(),
+                done,
+            })
             .map_err(|_gone| SandboxError::Closed)?;
-        let child = child
-            .await
-            .map_err(|_gone| SandboxError::Closed)?
-            .map_err(failed)?;
-        Ok(Process {
-            child,
-            _launcher: self.clone(),
-        })
+        let started = started.await.map_err(|_gone| SandboxError::Closed)?;
+        started.map_err(failed)
     }
 }
 
@@ -140,14 +144,15 @@ impl Process {
     /// Ends it and everything it started, at once. In bubblewrap the namespace falls with its first process.
     pub fn kill(&self) {
         // Before the process is waited for, its number can belong to nobody else.
-        let group = self
+        let first = self
             .child
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
-        if let Some(group) = group
-            && let Err(error) = kill_process_group(group, Signal::KILL)
-        {
+        let Some(first) = first else { return };
+        // Its group, and itself: just started it does not lead one yet, and is alone.
+        let ended = kill_process_group(first, Signal::KILL);
+        if let Err(error) = ended.or_else(|_none| kill_process(first, Signal::KILL)) {
             tracing::debug!(%error, "a sandbox process was gone before it was killed");
         }
     }
