@@ -56,6 +56,7 @@ pub(crate) fn program(name: &str) -> Result<Rules, String> {
     let terminal =
         [libc::TIOCSTI, libc::TIOCLINUX].map(|request| (1, Width::Dword, Is::Ne, request));
     rules.insert(libc::SYS_ioctl, vec![all(terminal)?]);
+    rules.insert(libc::SYS_mmap, memory()?);
     let unix = one(0, Width::Dword, Is::Eq, libc::AF_UNIX as u64)?;
     rules.insert(libc::SYS_socketpair, vec![unix.clone()]);
     let thread = libc::CLONE_THREAD as u64;
@@ -87,6 +88,19 @@ pub(crate) fn program(name: &str) -> Result<Rules, String> {
         other => return Err(format!("there is no list of system calls named {other:?}")),
     }
     Ok(rules)
+}
+
+/// Kinds of memory that a limit counts: private, or of a file, which lies in a folder that is bounded. The limit on
+/// data knows neither what is shared without a file nor what grows by itself.
+fn memory() -> Result<Vec<SeccompRule>, String> {
+    let only = |mask: i32, is: i32| {
+        let mask = (libc::MAP_TYPE | libc::MAP_GROWSDOWN | mask) as u64;
+        one(3, Width::Dword, Is::MaskedEq(mask), is as u64)
+    };
+    Ok(vec![
+        only(0, libc::MAP_PRIVATE)?,
+        only(libc::MAP_ANONYMOUS, libc::MAP_SHARED)?,
+    ])
 }
 
 /// Puts the filter on this process for good.

@@ -24,7 +24,7 @@ pub enum Backend {
 /// What CPython in bubblewrap needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonFull {
-    /// bubblewrap, 0.5 or newer.
+    /// bubblewrap, 0.7 or newer.
     pub bubblewrap: PathBuf,
     /// CPython 3.8 or newer. Its own files must be under [`read_only`](Self::read_only).
     pub python: PathBuf,

@@ -33,7 +33,7 @@ pub enum SandboxError {
     NotReady(String),
     /// Another program cannot be confined on this machine.
     #[error(
-        "programs cannot be confined here: {0}. It needs bubblewrap 0.5 or later, user namespaces that this \
+        "programs cannot be confined here: {0}. It needs bubblewrap 0.7 or later, user namespaces that this \
          user may make, a kernel with seccomp filters, and a `nexus-sandbox` of this build"
     )]
     Unconfined(String),

@@ -1,4 +1,4 @@
-//! Confinement with bubblewrap (`bwrap`, 0.5 or later) and the program `nexus-sandbox`.
+//! Confinement with bubblewrap (`bwrap`, 0.7 or later) and the program `nexus-sandbox`.
 
 use std::path::{Path, PathBuf};
 

@@ -96,7 +96,7 @@ async fn the_limits_are_those_of_the_configuration() {
         ..Sandbox::default()
     };
     let code = r"
-import json, resource
+import json, mmap, resource
 said = {}
 for name in ('NPROC', 'DATA', 'NOFILE', 'FSIZE', 'CORE', 'MEMLOCK', 'MSGQUEUE'):
     soft, hard = resource.getrlimit(getattr(resource, 'RLIMIT_' + name, 12))
@@ -108,6 +108,11 @@ def reason(action):
 held = []
 said['memory'] = reason(lambda: bytearray(400 << 20))
 said['little memory'] = reason(lambda: bytearray(100 << 20))
+said['shared memory'] = reason(lambda: mmap.mmap(-1, 4096))
+said['a device of it'] = reason(lambda: open('/dev/zero', 'r+b'))
+with open('/tmp/shared', 'w+b') as file:
+    file.truncate(4096)
+    said['a shared file'] = reason(lambda: mmap.mmap(file.fileno(), 4096))
 said['files'] = reason(lambda: held.extend(open('/dev/null') for _ in range(100)))
 held.clear()
 said['file'] = reason(lambda: open('/tmp/large', 'wb').write(bytes(2 << 20)))
@@ -120,6 +125,8 @@ said = json.dumps(said)
         json!({
             "NPROC": 50, "DATA": 300 << 20, "NOFILE": 64, "FSIZE": 1 << 20, "CORE": 1,
             "MEMLOCK": 0, "MSGQUEUE": 0, "memory": "no memory", "little memory": null,
+            "shared memory": "Function not implemented", "a shared file": null,
+            "a device of it": "No such file or directory",
             "files": "Too many open files", "file": "File too large",
         })
     );

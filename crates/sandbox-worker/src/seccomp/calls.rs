@@ -34,7 +34,7 @@ pub(super) const INTERPRETER: &[i64] = &[
 /// What a runtime like CPython needs, threads and files included. Not among them, besides all that needs a
 /// privilege: `memfd_create`, `execveat`, `ptrace`, `process_vm_*`, `keyctl`, `bpf`, `io_uring_*`,
 /// `userfaultfd`, `perf_event_open`, `unshare`, `setns`, `mount` and its kin, `clone3` (its flags cannot be
-/// looked at; libraries then use `clone`), `shmget`, `mq_open` and `socket`.
+/// looked at; libraries then use `clone`), `shmget`, `mq_open` and `socket`. `mmap` is allowed by its arguments.
 pub(super) const COMMON: &[i64] = &[
     SYS_read,
     SYS_write,
@@ -49,7 +49,6 @@ pub(super) const COMMON: &[i64] = &[
     SYS_close,
     SYS_close_range,
     SYS_lseek,
-    SYS_mmap,
     SYS_mprotect,
     SYS_munmap,
     SYS_mremap,

@@ -30,13 +30,8 @@ pub(super) const NETWORK: [&str; 5] = [
 
 /// Those that every program may use. Not bubblewrap's `--dev`: for its terminals it makes, where the user is not root,
 /// a second user namespace, from which the folders in memory can no longer be bounded.
-pub(super) const DEVICES: [&str; 5] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-];
+/// Nor `/dev/zero`: shared, it is memory that no limit counts.
+pub(super) const DEVICES: [&str; 4] = ["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"];
 
 /// Where shells look for open files.
 pub(super) const STREAMS: [(&str, &str); 4] = [

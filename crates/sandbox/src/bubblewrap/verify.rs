@@ -23,8 +23,11 @@ impl Launcher {
         let what = Confined::new(INNER)
             .bubblewrap(bubblewrap)
             .args(["verify"])
+            .keep_user()
             .system_files()
-            .keep_user();
+            // As servers have it: an older bubblewrap, or a container that refuses this, is seen here.
+            .processes()
+            .memory("/tmp", 1 << 20);
         let streams = Streams {
             stdin: Stdio::null(),
             stdout: Stdio::null(),
