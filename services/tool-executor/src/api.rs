@@ -16,7 +16,7 @@ use nexus_contracts::events::{Event, ToolCompleted, ToolFailed, ToolRequested};
 use nexus_contracts::principal::Principal;
 use nexus_contracts::settings::Privacy;
 use nexus_contracts::tool::{Taint, ToolSwitch};
-use nexus_contracts::{Envelope, Extra, MessageId, Metadata, channels};
+use nexus_contracts::{Envelope, Extra, MessageId, Metadata, OrgId, channels};
 use nexus_mcp::Fleet;
 use nexus_service_kit::{Deps, Problem, RequestError, RequestTiming, TableView, request};
 use nexus_web::page::Reader;
@@ -72,6 +72,11 @@ impl Api {
         })
     }
 
+    async fn off(&self, org: OrgId) -> Result<Vec<ToolSwitch>, Problem> {
+        let off = self.switches.of(org).await;
+        off.map_err(|error| view::unread(&error))
+    }
+
     fn known(&self, name: &str) -> Result<Arc<Entry>, Problem> {
         self.executor.registry.get(name).ok_or_else(|| {
             let known = self.executor.registry.names();
@@ -106,9 +111,10 @@ fn described() -> OpenApiRouter<Arc<Api>> {
     responses((status = 200, body = ToolList)))]
 async fn list_tools(State(api): Shared) -> Result<Json<ToolList>, Problem> {
     let principal = api.principal()?;
+    let off = api.off(principal.org_id).await?;
     let mut tools = Vec::new();
     for listed in api.executor.registry.listed() {
-        tools.push(ToolView::of(&api, principal.org_id, listed).await?);
+        tools.push(ToolView::of(&api, (principal.org_id, &off), listed).await?);
     }
     Ok(Json(ToolList { tools }))
 }
@@ -120,7 +126,8 @@ async fn list_tools(State(api): Shared) -> Result<Json<ToolList>, Problem> {
 async fn get_tool(State(api): Shared, Path(name): Path<String>) -> Result<Json<ToolView>, Problem> {
     let principal = api.principal()?;
     let entry = api.known(&name)?;
-    let view = ToolView::of(&api, principal.org_id, entry.listed.clone()).await?;
+    let off = api.off(principal.org_id).await?;
+    let view = ToolView::of(&api, (principal.org_id, &off), entry.listed.clone()).await?;
     Ok(Json(view))
 }
 
@@ -151,7 +158,8 @@ async fn switch_tool(
         api.switches.off(switch).await
     };
     moved.map_err(|error: SwitchError| Problem::unavailable(error.to_string()))?;
-    let view = ToolView::of(&api, org_id, entry.listed.clone()).await?;
+    let off = api.off(org_id).await?;
+    let view = ToolView::of(&api, (org_id, &off), entry.listed.clone()).await?;
     Ok(Json(view))
 }
 

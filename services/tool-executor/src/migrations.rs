@@ -52,8 +52,8 @@ const COUNTED: &str = "
 CREATE TABLE tool_quota_call (
     org_id TEXT NOT NULL,
     tool TEXT NOT NULL,
-    began BIGINT NOT NULL,
     id TEXT NOT NULL,
-    PRIMARY KEY (org_id, tool, began, id)
+    at BIGINT NOT NULL,
+    PRIMARY KEY (org_id, tool, id)
 );
 ";

@@ -4,7 +4,7 @@
 //! the bus lost them or another incarnation of the table began. It deletes those of sources that are
 //! gone, and none when it ends: another replica may go on, and the commands wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use futures::future::join_all;
 use nexus_bus::{Bus, BusError, Expect, TableChange};
 use nexus_contracts::tables;
 use nexus_contracts::tool::{ListedTool, ToolList};
+use nexus_mcp::Fleet;
 use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{Deps, HealthHandle, put_table};
 
@@ -23,14 +24,16 @@ use crate::tool::OURS;
 pub(crate) struct Publisher {
     bus: Bus,
     registry: Arc<Registry>,
+    servers: Fleet,
     health: HealthHandle,
 }
 
 impl Publisher {
-    pub(crate) fn new(deps: &Deps, registry: &Arc<Registry>) -> Self {
+    pub(crate) fn new(deps: &Deps, registry: &Arc<Registry>, servers: &Fleet) -> Self {
         Self {
             bus: deps.bus.clone(),
             registry: Arc::clone(registry),
+            servers: servers.clone(),
             health: deps.health.component("tools.published"),
         }
     }
@@ -90,8 +93,9 @@ impl Publisher {
 
     async fn settle(&self) -> Result<(), BusError> {
         let there = self.there().await?;
-        self.put_what_differs(&there).await?;
-        self.delete_what_is_gone(&there).await
+        let put = self.put_what_differs(&there).await;
+        self.delete_what_is_gone(&there).await?;
+        put
     }
 
     async fn there(&self) -> Result<BTreeMap<String, Bytes>, BusError> {
@@ -117,12 +121,18 @@ impl Publisher {
         join_all(puts).await.into_iter().collect()
     }
 
-    /// Those of other services are theirs.
+    /// Those of other services are theirs, and those of servers that are just starting are not gone.
     async fn delete_what_is_gone(&self, there: &BTreeMap<String, Bytes>) -> Result<(), BusError> {
         let lists = by_source(self.registry.listed());
-        let gone = there
-            .keys()
-            .filter(|source| is_ours(source) && !lists.contains_key(*source));
+        let servers = self.servers.statuses().into_iter();
+        let starting: BTreeSet<String> = servers
+            .filter(|status| status.health == nexus_mcp::Health::Starting)
+            .map(|status| format!("mcp:{}", status.server))
+            .collect();
+        let stays = |source: &String| {
+            !is_ours(source) || lists.contains_key(source) || starting.contains(source)
+        };
+        let gone = there.keys().filter(|source| !stays(source));
         for source in gone {
             self.bus
                 .table_delete(tables::TOOLS, source, Expect::Any)

@@ -50,11 +50,13 @@ pub struct Used {
     pub until: i64,
 }
 
-// What was counted in windows that are over is forgotten with the first call of the next one.
-const FORGET: &str = "DELETE FROM tool_quota_call WHERE org_id = $1 AND tool = $2 AND began < $3";
+/// How long it is known that a call was counted: longer than any is begun again.
+const KNOWN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-const MARK: &str = "INSERT INTO tool_quota_call (org_id, tool, began, id) VALUES ($1, $2, $3, $4) \
-    ON CONFLICT (org_id, tool, began, id) DO NOTHING";
+const FORGET: &str = "DELETE FROM tool_quota_call WHERE org_id = $1 AND tool = $2 AND at < $3";
+
+const MARK: &str = "INSERT INTO tool_quota_call (org_id, tool, id, at) VALUES ($1, $2, $3, $4) \
+    ON CONFLICT (org_id, tool, id) DO NOTHING";
 
 const COUNT: &str = "INSERT INTO tool_quota (org_id, tool, began, calls) VALUES ($1, $2, $3, 1) \
     ON CONFLICT (org_id, tool) DO UPDATE SET \
@@ -99,8 +101,12 @@ impl Quotas {
             return Ok(Counted::Within);
         };
         let of_window = || values(org, tool, quota.window(now).0);
-        let mut marked = of_window();
-        marked.push(Value::from(id.as_str()));
+        let marked = vec![
+            Value::from(org.to_string()),
+            Value::from(tool),
+            Value::from(id.as_str()),
+            Value::from(now.as_millis()),
+        ];
         let tx = self.store.begin(org).await?;
         if tx.execute(MARK, marked).await? == 0 {
             return Ok(Counted::Within);
@@ -112,7 +118,8 @@ impl Quotas {
             return Ok(Counted::Over(used));
         }
         if used.calls == 1 {
-            tx.execute(FORGET, of_window()).await?;
+            let long_ago = now.plus_millis(-KNOWN_MS);
+            tx.execute(FORGET, values(org, tool, long_ago)).await?;
         }
         tx.commit().await?;
         Ok(Counted::Within)
@@ -131,7 +138,7 @@ impl Quotas {
         let Some(quota) = self.of(tool) else {
             return Ok(None);
         };
-        let tx = self.store.begin(org).await?;
+        let tx = self.store.read(org).await?;
         let used = read(&tx, (org, tool), quota, now).await?;
         tx.commit().await?;
         Ok(Some(used))

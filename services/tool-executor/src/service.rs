@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nexus_contracts::{channels, tables};
+use nexus_mcp::Fleet;
 use nexus_retrieval::Retrieval;
 use nexus_service_kit::backoff::Backoff;
 use nexus_service_kit::{
@@ -81,7 +82,7 @@ impl Service for ToolExecutor {
         let switches = executor.switches.clone();
         let registry = Arc::clone(&executor.registry);
         let fleet = mcp::start(deps, &self.config, parts.store.clone(), registry).await?;
-        keep_tables(&parts, &executor, &switches);
+        keep_tables(&parts, &executor, &switches, &fleet);
         consume(&parts, &executor, &switches);
         let api = Api {
             executor,
@@ -122,9 +123,9 @@ async fn executor(parts: &Parts, registry: Registry) -> Executor {
 }
 
 /// What others read of this service, kept right.
-fn keep_tables(parts: &Parts, executor: &Executor, switches: &Switches) {
+fn keep_tables(parts: &Parts, executor: &Executor, switches: &Switches, fleet: &Fleet) {
     let deps = &parts.deps;
-    let publisher = Publisher::new(deps, &executor.registry);
+    let publisher = Publisher::new(deps, &executor.registry, fleet);
     deps.tasks
         .spawn("tools.publish", publisher.run(deps.clone()));
     let relisted = Arc::clone(&executor.registry).follow(parts.relist.subscribe());

@@ -38,8 +38,8 @@ pub enum SwitchError {
     /// The database did not take it; nothing changed.
     #[error("the switch could not be stored: {0}")]
     Store(#[from] StoreError),
-    /// It is stored, and shown as soon as the bus is back.
-    #[error("the switch is stored, and holds as soon as the bus is back: {0}")]
+    /// It holds, and is shown as soon as the bus is back.
+    #[error("the switch holds from now on; models hear of it as soon as the bus is back: {0}")]
     Bus(#[from] BusError),
 }
 
@@ -93,7 +93,7 @@ impl Switches {
         conversation: Option<ConversationId>,
         tool: &str,
     ) -> Result<bool, StoreError> {
-        let tx = self.store.begin(org).await?;
+        let tx = self.store.read(org).await?;
         let rows = tx.query(IS_OFF, place(org, conversation, tool)).await?;
         tx.commit().await?;
         Ok(!rows.is_empty())
@@ -104,7 +104,7 @@ impl Switches {
     /// # Errors
     /// When the database fails.
     pub async fn of(&self, org_id: OrgId) -> Result<Vec<ToolSwitch>, StoreError> {
-        let tx = self.store.begin(org_id).await?;
+        let tx = self.store.read(org_id).await?;
         let rows = tx.query(ALL, vec![Value::from(org_id.to_string())]).await?;
         tx.commit().await?;
         rows.iter().map(|row| read(org_id, row)).collect()

@@ -41,19 +41,17 @@ pub struct ToolView {
 }
 
 impl ToolView {
-    pub(super) async fn of(api: &Api, org: OrgId, tool: ListedTool) -> Result<Self, Problem> {
+    /// `off` is what is switched off in the organisation.
+    pub(super) async fn of(
+        api: &Api,
+        (org, off): (OrgId, &[ToolSwitch]),
+        tool: ListedTool,
+    ) -> Result<Self, Problem> {
         let executor = &api.executor;
         let now = executor.clock.now();
         let used = executor.quotas.used(org, &tool.name, now).await;
         let quota = used.map_err(|error| unread(&error))?;
-        let off: Vec<ToolSwitch> = executor
-            .switches
-            .of(org)
-            .await
-            .map_err(|error| unread(&error))?
-            .into_iter()
-            .filter(|switch| switch.tool == tool.name)
-            .collect();
+        let off: Vec<&ToolSwitch> = off.iter().filter(|one| one.tool == tool.name).collect();
         let (state, reason) = state(api, &tool, &off);
         Ok(Self {
             tool,
@@ -65,12 +63,12 @@ impl ToolView {
     }
 }
 
-fn unread(error: &StoreError) -> Problem {
+pub(super) fn unread(error: &StoreError) -> Problem {
     tracing::error!(%error, "quotas and switches cannot be read");
     Problem::unavailable("the tool executor's store cannot be read; see `nexus doctor`")
 }
 
-fn state(api: &Api, tool: &ListedTool, off: &[ToolSwitch]) -> (String, Option<String>) {
+fn state(api: &Api, tool: &ListedTool, off: &[&ToolSwitch]) -> (String, Option<String>) {
     if off.iter().any(|switch| switch.conversation_id.is_none()) {
         return ("off".to_owned(), None);
     }

@@ -193,8 +193,12 @@ async fn counts_once(world: &World, deps: &Deps) -> Result<()> {
     }
     let used = quotas.used(world.org, "search", now).await?;
     assert_eq!(used.context("it has a quota")?.calls, 1);
+    // In the next window too: its effect may have happened.
     let later = Timestamp::from_millis(60_000);
     assert_eq!(count("another", later).await?, Counted::Within);
+    assert_eq!(count("one", later).await?, Counted::Within);
+    let used = quotas.used(world.org, "search", later).await?;
+    assert_eq!(used.context("it has a quota")?.calls, 1);
     Ok(())
 }
 

@@ -2,16 +2,24 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nexus_sandbox::{Backend, Limits, PythonFull, Sandbox, Settings};
+use nexus_service_kit::backoff::Backoff;
 use parking_lot::RwLock;
 use serde::Deserialize;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use crate::Config;
 use crate::parts::Parts;
 use crate::programs;
 
 /// The program that runs the code.
 const PROGRAM: &str = "nexus-sandbox";
+
+/// How long after a failed self-test the next one is.
+const TEST_AGAIN: Duration = Duration::from_mins(1);
 
 /// How code is run: `code` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,7 +35,7 @@ pub struct Code {
     pub concurrency: usize,
     /// Longest time of a call.
     #[serde(with = "nexus_service_kit::config::duration")]
-    pub time: std::time::Duration,
+    pub time: Duration,
     /// Most memory of a call, in bytes.
     pub memory: u64,
     /// Most bytes of all files of a call, and as many that it leaves.
@@ -94,32 +102,17 @@ enum State {
 impl Started {
     /// Starts it on the tasks of the service.
     pub(super) fn begin(parts: &Parts) -> Arc<Self> {
-        let settings = match parts.config.code.settings() {
-            Ok(settings) => settings,
-            Err(why) => {
-                let state = RwLock::new(State::Stopped(why));
-                return Arc::new(Self { state });
-            }
-        };
         let started = Arc::new(Self {
             state: RwLock::new(State::Starting),
         });
-        let (late, relist) = (Arc::clone(&started), parts.relist.clone());
-        let shutdown = parts.deps.shutdown.clone();
-        parts.deps.tasks.spawn("tools.sandbox", async move {
-            let starting = shutdown.run_until_cancelled(Sandbox::start(settings));
-            let Some(sandbox) = starting.await else {
-                return;
-            };
-            if !sandbox.health().ready {
-                let failed = sandbox.health().report.failures();
-                tracing::error!(%failed, "the sandbox does not hold, and runs nothing");
-            }
-            *late.state.write() = State::There(sandbox.clone());
-            relist.send_replace(());
-            shutdown.cancelled().await;
-            sandbox.shutdown();
-        });
+        let keeper = Keeper {
+            started: Arc::clone(&started),
+            config: Arc::clone(&parts.config),
+            relist: parts.relist.clone(),
+            shutdown: parts.deps.shutdown.clone(),
+        };
+        let pauses = Backoff::of_loop(&parts.deps.clock);
+        parts.deps.tasks.spawn("tools.sandbox", keeper.run(pauses));
         started
     }
 
@@ -143,5 +136,58 @@ impl Started {
             State::Starting => Err("the sandbox is still being tested; try again".to_owned()),
             State::Stopped(why) => Err(why.clone()),
         }
+    }
+}
+
+/// Starts the sandbox, again and again while it does not hold: a machine that had no memory for its
+/// self-test, or an operator who installs what is missing, needs no restart of this service.
+struct Keeper {
+    started: Arc<Started>,
+    config: Arc<Config>,
+    relist: watch::Sender<()>,
+    shutdown: CancellationToken,
+}
+
+impl Keeper {
+    async fn run(self, mut pauses: Backoff) {
+        let mut said = None;
+        loop {
+            let Some(sandbox) = self.shutdown.run_until_cancelled(self.start()).await else {
+                return;
+            };
+            if self.config.code.backend == CodeBackend::Off {
+                return;
+            }
+            let why = self.started.stopped();
+            if why.is_none() {
+                self.shutdown.cancelled().await;
+            } else if why != said {
+                let why = why.as_deref().unwrap_or_default();
+                tracing::error!(%why, "code cannot be run; trying again every minute");
+            }
+            said = why;
+            let pause = tokio::time::sleep(pauses.jittered(TEST_AGAIN));
+            let stopped = self.shutdown.run_until_cancelled(pause).await.is_none();
+            if let Some(sandbox) = sandbox {
+                sandbox.shutdown();
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+
+    /// One try; its sandbox, whether it holds or not.
+    async fn start(&self) -> Option<Sandbox> {
+        let (state, sandbox) = match self.config.code.settings() {
+            Ok(settings) => {
+                let sandbox = Sandbox::start(settings).await;
+                (State::There(sandbox.clone()), Some(sandbox))
+            }
+            Err(why) => (State::Stopped(why), None),
+        };
+        *self.started.state.write() = state;
+        self.relist.send_replace(());
+        sandbox
     }
 }
