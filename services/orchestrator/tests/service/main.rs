@@ -4,5 +4,6 @@ mod approvals;
 mod basics;
 mod conversations;
 mod keeping;
+mod listing;
 mod strangers;
 mod world;

@@ -12,19 +12,16 @@ use nexus_contracts::events::{
     MessageFailed, MessageSubmitted, ReceiptRecorded, ToolCompleted, ToolRequested,
 };
 use nexus_contracts::principal::Principal;
-use nexus_contracts::tool::ToolList;
 use nexus_contracts::{
-    ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, Timestamp, UserId,
-    channels, tables,
+    ConversationId, Envelope, Extra, MessageId, Metadata, OrgId, RunId, Timestamp, UserId, channels,
 };
 use nexus_orchestrator::db::schema::SCHEMA;
 use nexus_orchestrator::{DEFAULT_CONFIG, NAME, service};
 use nexus_service_kit::{
-    ConfigSource, Node, NodeConfig, RunningNode, Stores, envelope_of, outgoing, put_table,
+    ConfigSource, Node, NodeConfig, RunningNode, Stores, envelope_of, outgoing,
 };
 use nexus_store::Store;
 use nexus_testkit::{PgServer, wait_for};
-use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -67,27 +64,31 @@ pub(crate) use sqlite_and_postgres;
 
 impl World {
     pub(crate) async fn sqlite() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let store = format!("sqlite:{}", folder.path().join("data").display());
-        Self::start(folder, store, None).await
+        let world = Self::without_tools().await?;
+        world.list_tools().await?;
+        Ok(world)
     }
 
     pub(crate) async fn postgres() -> Result<Self> {
         let server = nexus_testkit::postgres().await?;
         let store = server.fresh_database().await?;
-        Self::start(tempfile::tempdir()?, store, Some(server)).await
+        let world = Self::start(tempfile::tempdir()?, store, Some(server)).await?;
+        world.list_tools().await?;
+        Ok(world)
+    }
+
+    /// Nobody has listed any yet.
+    pub(crate) async fn without_tools() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let store = format!("sqlite:{}", folder.path().join("data").display());
+        Self::start(folder, store, None).await
     }
 
     async fn start(folder: TempDir, store: String, postgres: Option<PgServer>) -> Result<Self> {
         let node = start_node(&folder, &store).await?;
-        let bus = node.bus().clone();
-        let (name, parameters) = ("math_solver", json!({ "type": "object" }));
-        let tool = json!({ "name": name, "description": "Calculates.", "parameters": parameters });
-        let list: ToolList = serde_json::from_value(json!({ "tools": [tool] }))?;
-        put_table(&bus, tables::TOOLS, "nexus", &list).await?;
         Ok(Self {
+            bus: node.bus().clone(),
             node: Some(node),
-            bus,
             store,
             folder,
             _postgres: postgres,
