@@ -2,7 +2,7 @@
 //!
 //! A library that reads PDFs cannot be stopped, and a PDF of a few kilobytes can keep it busy for
 //! ever or unpack to gigabytes. So it runs in a child process with an empty environment, whose
-//! memory, processor time and files the system limits, and which is killed when its time is over
+//! memory and processor time the system limits, which can open no file and no connection, and which is killed when its time is over
 //! or nobody waits any more. The child is this program or another one, started with arguments that
 //! make it call [`pdf_worker`] and nothing else.
 
@@ -121,6 +121,10 @@ pub fn pdf_worker() -> io::Result<()> {
         (Resource::Cpu, PROCESSOR_SECONDS),
         (Resource::Fsize, 0),
         (Resource::Core, 0),
+        // No descriptor beside its three: neither a file nor a connection can be opened.
+        (Resource::Nofile, 3),
+        // Nor another process begun, where this is not root.
+        (Resource::Nproc, 0),
     ] {
         let limit = Rlimit {
             current: Some(limit),

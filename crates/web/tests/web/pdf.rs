@@ -1,12 +1,14 @@
 //! PDFs are read in a process of their own, which does not outlive its limits.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use async_compression::tokio::write::ZlibEncoder;
 use nexus_web::page::{Kind, PageLimits, PdfWorker, Reader};
 use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::pages::fetched;
@@ -152,4 +154,34 @@ async fn a_worker_inherits_no_environment_and_its_output_is_bounded() {
         .read(fetched("", "%PDF-1"))
         .await;
     assert_eq!(flood.unwrap_err().code(), "unreadable");
+}
+
+#[tokio::test]
+async fn the_process_that_reads_can_open_nothing() {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_nexus-web-pdf"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let limits = Path::new("/proc")
+        .join(worker.id().unwrap().to_string())
+        .join("limits");
+    // It waits for a PDF, limited.
+    let limited = async {
+        loop {
+            let text = std::fs::read_to_string(&limits).unwrap();
+            let is = |name: &str, most: &str| {
+                let line = text.lines().find(|line| line.starts_with(name));
+                line.unwrap().split_whitespace().any(|word| word == most)
+            };
+            if is("Max processes", "0") {
+                return is("Max open files", "3");
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let limited = tokio::time::timeout(Duration::from_secs(20), limited).await;
+    worker.kill().await.unwrap();
+    assert!(limited.unwrap());
 }
