@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod installed;
 pub mod loss;
 pub mod nats;
 pub mod openai;
@@ -11,6 +12,7 @@ pub mod redis;
 mod server;
 mod wait;
 
+pub use installed::installed;
 pub use nats::{NatsServer, nats, nats_with};
 pub use postgres::{PgRoles, PgServer, postgres, postgres_with};
 pub use process::{Signal, Spawn, Spawned};

@@ -6,14 +6,13 @@
     reason = "an absent field of a JSON value is null"
 )]
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nexus_e2e::cluster::Cluster;
 use nexus_e2e::http;
 use nexus_testkit::openai::{FakeOpenAi, Script, ToolCall};
-use nexus_testkit::{wait_for, wait_until};
+use nexus_testkit::{installed, wait_for, wait_until};
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_nexus-under-test");
@@ -24,17 +23,6 @@ const FICKLE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../crates/mcp/tests/it/fake.py"
 );
-
-/// Where `scripts/test` installs the reference servers.
-fn installed() -> Result<PathBuf> {
-    let cache = || {
-        let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        Some(cache.or(home)?.join("nexus-mcp-servers"))
-    };
-    let folder = std::env::var_os("NEXUS_MCP_SERVERS").map(PathBuf::from);
-    folder.or_else(cache).context("a home folder")
-}
 
 async fn cluster(model: &FakeOpenAi, servers: &Value) -> Result<Cluster> {
     let mut cluster = Cluster::new(PROGRAM, "embedded:bus.db")?;
@@ -81,7 +69,7 @@ async fn told(cluster: &Cluster, model: &FakeOpenAi, call: (&str, &Value)) -> Re
 
 #[tokio::test]
 async fn the_tools_of_a_reference_server_are_offered_and_called() -> Result<()> {
-    let (model, folder) = (FakeOpenAi::start().await?, installed()?);
+    let (model, folder) = (FakeOpenAi::start().await?, installed("nexus-mcp-servers")?);
     let program = folder.join("node_modules/@modelcontextprotocol/server-everything/dist/index.js");
     let servers = json!({ "everything": {
         "command": ["node", program, "stdio"], "sandbox": { "read": [folder] },

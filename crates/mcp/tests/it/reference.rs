@@ -8,20 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{call, fleet_of, ready, said};
 
-/// Where they are: `NEXUS_MCP_SERVERS`, or `nexus-mcp-servers` in the user's cache folder.
 fn installed() -> PathBuf {
-    let cache = || {
-        let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        cache.or(home).unwrap_or_default().join("nexus-mcp-servers")
-    };
-    let folder = std::env::var_os("NEXUS_MCP_SERVERS").map_or_else(cache, PathBuf::from);
-    assert!(
-        folder.join("node_modules").is_dir(),
-        "the reference servers are not in {}; scripts/test installs them",
-        folder.display()
-    );
-    folder
+    nexus_testkit::installed("nexus-mcp-servers").unwrap()
 }
 
 fn confined(command: &[&str], write: &[&Path]) -> Server {

@@ -1,14 +1,13 @@
 //! A real Chroma for one test.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use nexus_contracts::OrgId;
 use nexus_retrieval::{Chroma, ChromaConfig};
 use nexus_testkit::ports::free_port;
-use nexus_testkit::{Spawn, Spawned, wait_for};
+use nexus_testkit::{Spawn, Spawned, installed, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -46,13 +45,7 @@ impl Server {
     }
 
     pub(super) async fn start(&mut self) -> Result<()> {
-        let home = std::env::var_os("HOME").context("a home folder")?;
-        let package = PathBuf::from(home).join(".cache/nexus/chroma-1.5.9");
-        ensure!(
-            package.join("chromadb_rust_bindings").exists(),
-            "Chroma is needed by this test; scripts/test installs it into {}",
-            package.display()
-        );
+        let package = installed("nexus/chroma-1.5.9")?;
         let mut process = Spawn::new("python3")
             .args(["-c", RUN])
             .arg(package)
