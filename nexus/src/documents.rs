@@ -58,21 +58,9 @@ async fn add(args: &AddArgs, settings: &Settings, out: &mut impl Write) -> Resul
     let name = args.file.display();
     let body = tokio::fs::read(&args.file).await;
     let body = body.map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))?;
-    let file = args.file.file_name().unwrap_or_default();
-    let mut about = vec![
-        ("source", file.to_string_lossy().into_owned()),
-        ("collection", args.collection.clone()),
-        ("shared", args.shared.to_string()),
-        ("privacy", Privacy::from(args.privacy).as_str().to_owned()),
-    ];
-    about.extend(
-        args.untrusted
-            .map(|untrusted| ("untrusted", untrusted.to_string())),
-    );
-    about.extend(args.title.clone().map(|title| ("title", title)));
     let document = NewDocument {
         content_type: media_type(&args.file)?,
-        about,
+        about: about(args),
         body,
     };
     let found = locate(settings, &args.node).await?;
@@ -83,11 +71,29 @@ async fn add(args: &AddArgs, settings: &Settings, out: &mut impl Write) -> Resul
         return print(&added, out);
     }
     let id = toned(Tone::Name, &added.id);
-    writeln!(out, "{} {name}: {} parts, {id}", added.outcome, added.parts)?;
+    let (outcome, parts, privacy) = (&added.outcome, added.parts, added.privacy.as_str());
+    writeln!(out, "{outcome} {name}: {parts} parts, {privacy}, {id}")?;
     if let Some(why) = &added.not_embedded {
         writeln!(out, "  → found by words alone: {why}")?;
     }
     Ok(())
+}
+
+/// What is sent beside a file: only what was said of it, so that what was not stays as it is.
+#[must_use]
+pub fn about(args: &AddArgs) -> Vec<(&'static str, String)> {
+    let file = args.file.file_name().unwrap_or_default();
+    let mut about = vec![
+        ("source", file.to_string_lossy().into_owned()),
+        ("collection", args.collection.clone()),
+        ("shared", args.shared.to_string()),
+    ];
+    let untrusted = args.untrusted.map(|untrusted| untrusted.to_string());
+    let privacy = args.privacy.map(|place| Privacy::from(place).as_str());
+    about.extend(untrusted.map(|untrusted| ("untrusted", untrusted)));
+    about.extend(privacy.map(|privacy| ("privacy", privacy.to_owned())));
+    about.extend(args.title.clone().map(|title| ("title", title)));
+    about
 }
 
 /// What a file is, by its name.

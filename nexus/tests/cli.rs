@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use nexus::ask::message;
+use nexus::cli::documents::DocumentsAction;
 use nexus::cli::{Cli, Command, duration, micro_usd};
+use nexus::documents::about;
 use nexus::exit::Failure;
 use nexus::near::nearest;
 use nexus::{compose, schema};
@@ -156,6 +158,24 @@ fn what_is_chosen_is_what_is_sent() {
     };
     let bare = message("hi", &args.choices.preferences);
     assert_eq!(bare, serde_json::json!({ "text": "hi" }));
+}
+
+/// Whatever is sent is asked for: a document would be opened by who only sends it again.
+#[test]
+fn where_a_document_may_go_is_sent_only_when_said() {
+    for (said, sent) in [("", None), (" --privacy open", Some("open"))] {
+        let line = format!("nexus documents add a/diagnosis.pdf{said}");
+        let Ok(Command::Documents(args)) = read(&line).map(|cli| cli.command) else {
+            panic!("{line}");
+        };
+        let DocumentsAction::Add(args) = args.action else {
+            panic!("{line}");
+        };
+        let about = about(&args);
+        let privacy = about.iter().find(|(name, _)| *name == "privacy");
+        assert_eq!(privacy.map(|(_, value)| value.as_str()), sent, "{about:?}");
+        assert!(about.contains(&("source", "diagnosis.pdf".to_owned())));
+    }
 }
 
 #[test]

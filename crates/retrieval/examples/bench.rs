@@ -84,7 +84,7 @@ async fn fill(retrieval: &Retrieval, org: OrgId) -> Result<usize> {
             content_type: "text/plain".to_owned(),
             text: paragraphs.join("\n\n"),
             untrusted: false,
-            privacy: Privacy::Open,
+            privacy: None,
         };
         let now = Timestamp::from_millis(0);
         chunks += retrieval.ingest(org, ingest, now).await?.chunks;

@@ -41,8 +41,10 @@ pub struct Ingest {
     /// Whether what it says may be somebody's attempt to give orders: a page of the web, a mail.
     /// Said again with every part of it that is found.
     pub untrusted: bool,
-    /// Where it may go: who may be asked for its vectors, and which conversations find it.
-    pub privacy: Privacy,
+    /// Where it may go: who may be asked for its vectors, and which conversations find it. None: where
+    /// the version before it may, so that it is opened only by who asks for that; `open` if it is the
+    /// first.
+    pub privacy: Option<Privacy>,
 }
 
 /// What came of a document.
@@ -67,6 +69,8 @@ pub struct Ingested {
     pub chunks: usize,
     /// SHA-256 of its text, in hexadecimal.
     pub sha256: String,
+    /// Where it may go now.
+    pub privacy: Privacy,
     /// Why it cannot be found by meaning yet; [`Retrieval::backfill`] makes up for it.
     pub not_embedded: Option<String>,
     /// Why another database of vectors has not heard of it yet; [`Retrieval::backfill`] makes up
@@ -93,20 +97,24 @@ impl Retrieval {
         ingest: Ingest,
         now: Timestamp,
     ) -> Result<Ingested, Error> {
-        let limits = self.limits().clone();
+        let (limits, asked) = (self.limits().clone(), ingest.privacy);
         // Cutting megabytes is work for a processor, not for whoever serves others meanwhile.
         let work = move || draft(&limits, org, &ingest, now);
         let draft = tokio::task::spawn_blocking(work).await;
-        let draft = draft.map_err(|error| Error::Interrupted(error.to_string()))??;
+        let mut draft = draft.map_err(|error| Error::Interrupted(error.to_string()))??;
         let tx = self.inner.store.read(org).await?;
-        let existing = existing(&tx.as_ref(), &draft).await?;
+        let existing = existing(&tx.as_ref(), &mut draft, asked).await?;
         if existing.as_ref().is_some_and(|row| row.is_same) {
             return Ok(draft.ingested(Outcome::Unchanged));
         }
         self.check_room(&tx.as_ref(), &draft).await?;
         drop(tx);
-        let (meanings, not_embedded) = self.meanings(org, &draft).await;
-        let outcome = self.store(org, &draft, meanings.as_ref()).await?;
+        let under = draft.privacy;
+        let (meanings, mut not_embedded) = self.meanings(org, &draft).await;
+        let outcome = self.store(org, &mut draft, asked, meanings).await?;
+        if draft.privacy != under {
+            not_embedded = not_embedded.or_else(|| Some(MOVED.to_owned()));
+        }
         let (_, not_told) = self.tell(org, TOLD_AT_ONCE).await?;
         Ok(Ingested {
             not_embedded,
@@ -139,20 +147,24 @@ impl Retrieval {
     async fn store(
         &self,
         org: OrgId,
-        draft: &Draft,
-        meanings: Option<&Meanings>,
+        draft: &mut Draft,
+        asked: Option<Privacy>,
+        meanings: Option<Meanings>,
     ) -> Result<Outcome, Error> {
+        let under = draft.privacy;
         let tx = self.inner.store.begin(org).await?;
         let tenant = tx.as_ref();
         let revision = rows::bump(&tenant, Change::Adds).await?;
         // Looked at again: now nobody else of the organisation writes.
-        let outcome = match existing(&tenant, draft).await? {
+        let outcome = match existing(&tenant, draft, asked).await? {
             Some(existing) if existing.is_same => return Ok(Outcome::Unchanged),
             Some(_) => Outcome::Replaced,
             None => Outcome::Added,
         };
         self.check_room(&tenant, draft).await?;
-        self.write(&tenant, draft, meanings, (outcome, revision))
+        // Whoever may be told what it is now was not asked, if somebody changed that meanwhile.
+        let meanings = meanings.filter(|_| draft.privacy == under);
+        self.write(&tenant, draft, meanings.as_ref(), (outcome, revision))
             .await?;
         tx.commit().await?;
         Ok(outcome)
@@ -239,7 +251,7 @@ fn draft(limits: &Limits, org: OrgId, ingest: &Ingest, at: Timestamp) -> Result<
         content_type: plain(&ingest.content_type),
         sha256: hex::encode(Sha256::digest(text.as_bytes())),
         untrusted: ingest.untrusted,
-        privacy: ingest.privacy,
+        privacy: ingest.privacy.unwrap_or_default(),
         run: None,
         conversation: None,
         text,
@@ -249,15 +261,28 @@ fn draft(limits: &Limits, org: OrgId, ingest: &Ingest, at: Timestamp) -> Result<
 }
 
 pub(crate) const NO_EMBEDDER: &str = "no embedder is configured";
+const MOVED: &str = "somebody else changed where it may go meanwhile";
 
 struct Existing {
     is_same: bool,
 }
 
-async fn existing(tx: &TenantRef<'_>, draft: &Draft) -> Result<Option<Existing>, StoreError> {
+/// What is there of the same source. If nobody asked where the draft may go, it goes where that may; and
+/// where that is gone by now, no further than it was.
+async fn existing(
+    tx: &TenantRef<'_>,
+    draft: &mut Draft,
+    asked: Option<Privacy>,
+) -> Result<Option<Existing>, StoreError> {
     let values = vec![rows::org(tx), Value::from(draft.id.to_string())];
     let rows = tx.query(EXISTING, values).await?;
-    rows.first().map(|row| existing_of(row, draft)).transpose()
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    if asked.is_none() {
+        draft.privacy = privacy(row)?;
+    }
+    existing_of(row, draft).map(Some)
 }
 
 fn existing_of(row: &Row, draft: &Draft) -> Result<Existing, StoreError> {
@@ -281,6 +306,7 @@ impl Draft {
             outcome,
             chunks: self.chunks.len(),
             sha256: self.sha256.clone(),
+            privacy: self.privacy,
             not_embedded: None,
             not_told: None,
         }

@@ -52,9 +52,9 @@ pub struct AddArgs {
     /// Whether strangers wrote it, so that what agents do after reading it is watched [default: HTML and PDF]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub untrusted: Option<bool>,
-    /// Where it may go; a more open conversation does not find it
-    #[arg(long, value_enum, default_value_t = Place::Open)]
-    pub privacy: Place,
+    /// Where it may go; a more open conversation does not find it [default: as before, or open if it is new]
+    #[arg(long, value_enum)]
+    pub privacy: Option<Place>,
     /// How to print.
     #[command(flatten)]
     pub print: JsonArgs,

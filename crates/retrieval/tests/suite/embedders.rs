@@ -6,8 +6,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use async_trait::async_trait;
 use nexus_contracts::OrgId;
 use nexus_contracts::settings::Privacy;
-use nexus_retrieval::{EmbedError, Embedder, Embeddings, TextKind};
+use nexus_retrieval::{EmbedError, Embedder, Embeddings, Ingest, Retrieval, TextKind};
 use parking_lot::Mutex;
+
+use crate::fixture::at;
 
 const DIMENSIONS: usize = 256;
 
@@ -140,5 +142,40 @@ impl Embedder for Thesaurus {
             dimensions: DIMENSIONS,
             vectors: vectors.collect(),
         })
+    }
+}
+
+/// While it is asked for the first time, somebody else keeps a document.
+pub(crate) struct Meddled {
+    of_animals: Thesaurus,
+    other: Retrieval,
+    first: Mutex<Option<Ingest>>,
+}
+
+impl Meddled {
+    pub(crate) fn new(other: Retrieval, first: Ingest) -> Self {
+        Self {
+            of_animals: Thesaurus::of_animals(),
+            other,
+            first: Mutex::new(Some(first)),
+        }
+    }
+}
+
+#[async_trait]
+impl Embedder for Meddled {
+    async fn embed(
+        &self,
+        org: OrgId,
+        texts: Vec<String>,
+        kind: TextKind,
+        privacy: Privacy,
+    ) -> Result<Embeddings, EmbedError> {
+        let first = self.first.lock().take();
+        if let Some(first) = first {
+            let kept = self.other.ingest(org, first, at(0)).await;
+            kept.map_err(|error| EmbedError::Unavailable(error.to_string()))?;
+        }
+        self.of_animals.embed(org, texts, kind, privacy).await
     }
 }

@@ -122,7 +122,7 @@ pub(crate) fn note(title: &str, text: &str) -> Ingest {
         content_type: "text/plain".to_owned(),
         text: text.to_owned(),
         untrusted: false,
-        privacy: Privacy::Open,
+        privacy: None,
     }
 }
 

@@ -72,6 +72,8 @@ on_every_database! {
         what_must_stay_here_waits_for_somebody_here
         what_is_said_again_more_openly_is_more_open
         a_document_is_as_private_as_its_last_version
+        a_document_that_is_sent_again_is_opened_only_when_asked
+        what_becomes_stricter_meanwhile_stays_so
         what_the_database_says_counts;
     older:
         rows_that_say_no_privacy_are_read_strictly;

@@ -23,11 +23,10 @@ pub struct DocumentToAdd {
     pub shared: bool,
     /// Whether what it says may be somebody's attempt to give orders; for HTML and PDF yes when absent.
     pub untrusted: Option<bool>,
-    /// Where it may go: `open`, `sensitive` or `local_only`; `open` when absent. Found only in conversations
-    /// that are no more open, and by searches that say so.
-    #[serde(default)]
+    /// Where it may go: `open`, `sensitive` or `local_only`; when absent, where the version before it may, or
+    /// `open` if it is the first. Found only in conversations that are no more open, and by searches that say so.
     #[param(value_type = Option<String>)]
-    pub privacy: Privacy,
+    pub privacy: Option<Privacy>,
 }
 
 /// A document that was kept.
@@ -39,6 +38,9 @@ pub struct AddedDocument {
     pub outcome: String,
     /// In how many parts it is found.
     pub parts: usize,
+    /// Where it may go now: `open`, `sensitive` or `local_only`.
+    #[schema(value_type = String)]
+    pub privacy: Privacy,
     /// Why it is not found by meaning yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_embedded: Option<String>,
@@ -55,6 +57,7 @@ impl AddedDocument {
             id: added.id.to_string(),
             outcome: outcome.to_owned(),
             parts: added.chunks,
+            privacy: added.privacy,
             not_embedded: added.not_embedded,
         }
     }

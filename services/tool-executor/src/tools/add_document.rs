@@ -76,7 +76,7 @@ impl Tool for AddDocument {
             text: args.text,
             // What a model writes after it read a stranger's words may be theirs.
             untrusted: ctx.taint.untrusted,
-            privacy: ctx.privacy,
+            privacy: Some(ctx.privacy),
         };
         let documents = self.knowledge.documents();
         let kept = documents.ingest(ctx.org_id, ingest, ctx.now).await;
