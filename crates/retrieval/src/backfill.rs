@@ -11,7 +11,7 @@ use crate::external;
 use crate::ingest::NO_EMBEDDER;
 use crate::model::{count, number, privacy, rank};
 use crate::rows::{self, Change, searched};
-use crate::{Error, Retrieval};
+use crate::{Error, Retrieval, spaces};
 
 /// What was made up for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,17 +44,15 @@ const LEFT: &str = "SELECT COUNT(*) AS n FROM retrieval_chunk AS c JOIN retrieva
      ON d.org_id = c.org_id AND d.id = c.document_id WHERE c.org_id = $1 \
      AND (c.model IS NULL OR c.model <> $2 OR c.dimensions <> $3) AND d.privacy = $4";
 const PRIVACIES: &str = "SELECT DISTINCT privacy FROM retrieval_document WHERE org_id = $1";
-const UNUSED: &str = "SELECT s.model, s.dimensions FROM retrieval_space AS s WHERE s.org_id = $1 \
-     AND NOT EXISTS (SELECT 1 FROM retrieval_chunk AS c WHERE c.org_id = s.org_id \
-     AND c.model = s.model AND c.dimensions = s.dimensions)";
 const FILL: &str = "UPDATE retrieval_chunk SET model = $4, dimensions = $5, vector = $6 \
      WHERE org_id = $1 AND document_id = $2 AND ordinal = $3";
 
 impl Retrieval {
     /// Embeds at most `budget` chunks that have no vector of the embedder's model: stored while it
     /// did not answer, or with another model. Texts of each privacy are asked for by themselves, so that
-    /// none goes further than it may. Then tells another database of vectors, if there is
-    /// one, what it has not heard of. Meant to be called again and again.
+    /// none goes further than it may. Then has another database of vectors, if there is one, drop those of
+    /// models by which nothing is kept any more, and tells it what it has not heard of. Meant to be called
+    /// again and again.
     ///
     /// # Errors
     /// When the database fails. An embedder that fails is no error: see [`Backfilled::reason`].
@@ -76,12 +74,11 @@ impl Retrieval {
                 }
             }
         }
-        let (told, reason) = self.tell(org, budget.max(1)).await?;
+        // Before it is told: whatever was in one of them when it went is then told again.
+        let not_dropped = self.drop_old_spaces(org).await?;
+        let (told, not_told) = self.tell(org, budget.max(1)).await?;
         done.told = told;
-        done.reason = done.reason.or(reason);
-        if done.left == 0 && done.reason.is_none() {
-            done.reason = self.drop_old_spaces(org).await?;
-        }
+        done.reason = done.reason.or(not_dropped).or(not_told);
         Ok(done)
     }
 
@@ -190,47 +187,16 @@ impl Retrieval {
         }
         if self.inner.external.is_some() {
             external::pend(&tenant, &ids, revision).await?;
-            external::note_space(&tenant, space).await?;
+            spaces::note(&tenant, space).await?;
         }
         tx.commit().await?;
         Ok(filled)
     }
-
-    /// Has another database of vectors drop those of models by which nothing is kept any more.
-    async fn drop_old_spaces(&self, org: OrgId) -> Result<Option<String>, Error> {
-        let Some(external) = &self.inner.external else {
-            return Ok(None);
-        };
-        let tx = self.inner.store.read(org).await?;
-        let rows = tx.query(UNUSED, vec![rows::org_value(org)]).await?;
-        let unused: Result<Vec<Space>, StoreError> = rows.iter().map(external::space).collect();
-        drop(tx);
-        for space in &unused? {
-            if let Err(error) = external.drop_space(org, space).await {
-                return Ok(Some(error.to_string()));
-            }
-            let tx = self.inner.store.begin(org).await?;
-            let sql = "DELETE FROM retrieval_space WHERE org_id = $1 AND model = $2 \
-                       AND dimensions = $3";
-            tx.execute(sql, of(org, space)).await?;
-            tx.commit().await?;
-        }
-        Ok(None)
-    }
-}
-
-/// `$1` to `$3`.
-fn of(org: OrgId, space: &Space) -> Vec<Value> {
-    vec![
-        rows::org_value(org),
-        Value::from(&space.model),
-        number(space.dimensions),
-    ]
 }
 
 /// `$1` to `$4`.
 fn lacking(org: OrgId, (space, privacy): (&Space, Privacy)) -> Vec<Value> {
-    let mut values = of(org, space);
+    let mut values = spaces::of(org, space);
     values.push(Value::from(rank(privacy)));
     values
 }

@@ -12,9 +12,9 @@ use nexus_store::{Row, StoreError, TenantRef, Value};
 use uuid::Uuid;
 
 use crate::embed::{Space, from_bytes};
-use crate::model::{Kind, count, number, privacy};
+use crate::model::{Kind, number, privacy};
 use crate::rows::{self, Change};
-use crate::{DocumentId, Error, Retrieval};
+use crate::{DocumentId, Error, Retrieval, spaces};
 
 /// A vector and what it is of.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +123,6 @@ const ENTRIES: &str = "SELECT d.kind, d.collection, d.owner, d.privacy, d.revisi
      c.dimensions, c.vector FROM retrieval_document AS d JOIN retrieval_chunk AS c \
      ON c.org_id = d.org_id AND c.document_id = d.id \
      WHERE d.org_id = $1 AND d.id = $2 AND c.vector IS NOT NULL ORDER BY c.ordinal";
-const SPACES: &str = "SELECT model, dimensions FROM retrieval_space WHERE org_id = $1";
 const ALL_PENDING: &str = "INSERT INTO retrieval_pending (org_id, document_id, revision) \
      SELECT org_id, id, revision FROM retrieval_document WHERE org_id = $1";
 
@@ -141,18 +140,6 @@ pub(crate) async fn pend(
     tx.later_rows(before, after, 3, values.collect()).await
 }
 
-/// Writes down that an organisation has vectors in a space.
-pub(crate) async fn note_space(tx: &TenantRef<'_>, space: &Space) -> Result<(), StoreError> {
-    let sql = "INSERT INTO retrieval_space (org_id, model, dimensions) VALUES ($1, $2, $3) \
-               ON CONFLICT DO NOTHING";
-    let values = vec![
-        rows::org(tx),
-        Value::from(&space.model),
-        number(space.dimensions),
-    ];
-    tx.later(sql, values).await
-}
-
 impl Retrieval {
     /// Tells the other database of at most so many documents. Gives how many it heard of, and why
     /// there are not more.
@@ -167,7 +154,7 @@ impl Retrieval {
         let tx = self.inner.store.read(org).await?;
         let values = vec![Value::from(org.to_string()), number(most)];
         let pending = tx.query(PENDING, values).await?;
-        let spaces = spaces(&tx.as_ref()).await?;
+        let spaces = spaces::all(&tx.as_ref()).await?;
         drop(tx);
         for (told, row) in pending.iter().enumerate() {
             let (id, revision): (String, i64) = (row.get("document_id")?, row.get("revision")?);
@@ -247,28 +234,15 @@ impl Retrieval {
         let sql = "SELECT DISTINCT model, dimensions FROM retrieval_chunk \
                    WHERE org_id = $1 AND model IS NOT NULL";
         for row in tenant.query(sql, org()).await? {
-            note_space(&tenant, &space(&row)?).await?;
+            spaces::note(&tenant, &spaces::space(&row)?).await?;
         }
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// The spaces in which an organisation may have vectors.
-pub(crate) async fn spaces(tx: &TenantRef<'_>) -> Result<Vec<Space>, StoreError> {
-    let rows = tx.query(SPACES, vec![rows::org(tx)]).await?;
-    rows.iter().map(space).collect()
-}
-
-pub(crate) fn space(row: &Row) -> Result<Space, StoreError> {
-    Ok(Space {
-        model: row.get("model")?,
-        dimensions: count(row.get("dimensions")?),
-    })
-}
-
 fn entry(row: &Row) -> Result<Option<(Space, Entry)>, StoreError> {
-    let space = space(row)?;
+    let space = spaces::space(row)?;
     let bytes: Vec<u8> = row.get("vector")?;
     let Some(vector) = from_bytes(&bytes, space.dimensions) else {
         return Ok(None);

@@ -10,7 +10,7 @@ use crate::embed::TextKind;
 use crate::external;
 use crate::model::{Kind, count, privacy};
 use crate::rows::{self, Change, Draft, Meanings, plain};
-use crate::{DocumentId, Error, Limits, Retrieval};
+use crate::{DocumentId, Error, Limits, Retrieval, spaces};
 
 /// Longest title, collection, source and content type, in bytes.
 const MOST_TITLE: usize = 500;
@@ -185,7 +185,7 @@ impl Retrieval {
         if self.inner.external.is_some() {
             external::pend(tenant, &id, revision).await?;
             if let Some((space, _)) = meanings {
-                external::note_space(tenant, space).await?;
+                spaces::note(tenant, space).await?;
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ mod remove;
 mod retrieval;
 mod rows;
 mod search;
+mod spaces;
 mod words;
 
 pub use backfill::Backfilled;

@@ -16,6 +16,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: PRIVACY,
         postgres: PRIVACY,
     },
+    Migration {
+        version: 3,
+        name: "spaces that are being dropped",
+        sqlite: DROPPING,
+        postgres: DROPPING,
+    },
 ];
 
 const PRIVACY: &str = include_str!("sql/0002.sql");
+const DROPPING: &str = include_str!("sql/0003.sql");

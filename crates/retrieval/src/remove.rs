@@ -6,7 +6,7 @@ use nexus_store::{Row, Value};
 use crate::external;
 use crate::ingest::TOLD_AT_ONCE;
 use crate::rows::{self, Change, uuid};
-use crate::{DocumentId, Error, Retrieval, Viewer};
+use crate::{DocumentId, Error, Retrieval, Viewer, spaces};
 
 /// What was deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Retrieval {
         };
         if let Some(external) = &self.inner.external {
             let tx = self.inner.store.read(org).await?;
-            let spaces = external::spaces(&tx.as_ref()).await?;
+            let spaces = spaces::all(&tx.as_ref()).await?;
             drop(tx);
             for space in spaces {
                 if let Err(error) = external.drop_space(org, &space).await {

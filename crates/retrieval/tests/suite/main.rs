@@ -15,6 +15,7 @@ mod memory;
 mod older;
 mod privacy;
 mod replicas;
+mod spaces;
 mod tenancy;
 mod vectors;
 
@@ -85,4 +86,8 @@ on_every_database! {
         what_one_writes_the_other_finds
         many_that_write_at_once_lose_nothing
         indexes_that_do_not_fit_are_loaded_again;
+    spaces:
+        what_is_kept_while_a_space_is_dropped_is_told_again
+        whoever_fails_while_a_space_is_dropped_loses_nothing
+        an_old_space_goes_though_some_texts_have_nobody;
 }

@@ -347,7 +347,13 @@ pub(crate) async fn a_document_that_is_sent_again_is_opened_only_when_asked(
     let opened = private(Open, note("a", "a fat cat"));
     let opened = retrieval.ingest(org, opened, at(2)).await?;
     ensure!(opened.privacy == Open && opened.outcome == Outcome::Replaced);
-    ensure!(retrieval.ingest(org, note("b", "a dog"), at(2)).await?.privacy == Open);
+    ensure!(
+        retrieval
+            .ingest(org, note("b", "a dog"), at(2))
+            .await?
+            .privacy
+            == Open
+    );
     Ok(())
 }
 
