@@ -4,6 +4,7 @@
 //! Every figure of a search is counted over what the one who asks may see, so that nothing about the
 //! rest shows in a score or an order.
 
+mod coverage;
 mod fuse;
 mod lexical;
 mod matrix;
@@ -21,6 +22,7 @@ use crate::words::words;
 use lexical::Lexical;
 use matrix::Matrix;
 
+pub(crate) use coverage::Coverage;
 pub(crate) use fuse::{Fused, fuse};
 
 /// Whose a document is and where it belongs.
@@ -216,19 +218,25 @@ impl OrgIndex {
     }
 
     /// How many chunks within can be compared with vectors of a space, and how many cannot.
-    pub(crate) fn coverage(&self, within: &Within, space: Option<&Space>) -> (usize, usize) {
+    pub(crate) fn coverage(&self, within: &Within, space: &Space) -> Coverage {
         let seen = self.seen(within);
         let slots = self.slots.iter().flatten();
-        let slots = slots.filter(|slot| is(&seen, slot.document));
-        let fits = |slot: &Slot| match (space, &slot.space) {
-            (Some(wanted), Some(has)) => **has == *wanted,
-            (None, has) => has.is_some(),
-            _ => false,
-        };
-        slots.fold((0, 0), |(with, without), slot| match fits(slot) {
-            true => (with + 1, without),
-            false => (with, without + 1),
-        })
+        let mut coverage = Coverage::default();
+        for slot in slots.filter(|slot| is(&seen, slot.document)) {
+            match &slot.space {
+                Some(has) if **has == *space => coverage.fit += 1,
+                Some(_) => coverage.others += 1,
+                None => coverage.none += 1,
+            }
+        }
+        coverage
+    }
+
+    /// Whether any chunk within has a vector.
+    pub(crate) fn has_vectors(&self, within: &Within) -> bool {
+        let seen = self.seen(within);
+        let mut slots = self.slots.iter().flatten();
+        slots.any(|slot| slot.space.is_some() && is(&seen, slot.document))
     }
 
     /// How many documents or memories are kept from this search because they are stricter. Whatever is

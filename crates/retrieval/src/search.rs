@@ -187,8 +187,7 @@ impl Retrieval {
         if self.inner.embedder.is_none() {
             return Err(NO_EMBEDDER.to_owned());
         }
-        let (with, _) = place.index.read().coverage(within, None);
-        if with == 0 {
+        if !place.index.read().has_vectors(within) {
             return Err("nothing that is searched has a vector yet".to_owned());
         }
         let vectors = self
@@ -281,23 +280,19 @@ impl Question {
             Ok(meaning) => meaning,
             Err(reason) => return by_words(reason.clone()),
         };
-        let (with, without) = index.coverage(&self.within, Some(space));
-        if with == 0 {
-            return by_words(format!(
-                "nothing that is searched has a vector of {space} yet"
-            ));
+        let coverage = index.coverage(&self.within, space);
+        let reason = coverage.reason(space);
+        if coverage.fit == 0 {
+            let nothing = || format!("nothing that is searched has a vector of {space}");
+            return by_words(reason.unwrap_or_else(nothing));
         }
         let nearest = match self.elsewhere {
             Some(found) => index.known(found, &self.within),
             None => index.nearest((space, vector), &self.within, RANKED),
         };
-        let missing = format!(
-            "{without} of {} chunks have no vector of {space} yet",
-            with + without
-        );
         Asked {
             mode: Mode::Hybrid,
-            reason: (without > 0).then_some(missing),
+            reason,
             fused: fuse(&lexical, &nearest, self.limit),
             withheld,
         }

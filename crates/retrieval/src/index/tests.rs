@@ -151,8 +151,10 @@ proptest! {
                         }
                     }
                 }
-                let covered = index.coverage(&within, Some(&space(number)));
-                prop_assert_eq!(covered, anew.coverage(&within, Some(&space(number))));
+                let covered = index.coverage(&within, &space(number));
+                prop_assert_eq!(covered, anew.coverage(&within, &space(number)));
+                let has_any = covered.fit + covered.others > 0;
+                prop_assert_eq!(index.has_vectors(&within), has_any);
             }
         }
         for id in 0..6 {
@@ -183,7 +185,7 @@ proptest! {
                     let near = |index: &OrgIndex| index.nearest((&space, &[0.8, 0.6]), &within, 3);
                     prop_assert_eq!(near(&index), near(&without));
                     prop_assert_eq!(near(&index), index.known(near(&index), &within));
-                    let covered = |index: &OrgIndex| index.coverage(&within, Some(&space));
+                    let covered = |index: &OrgIndex| index.coverage(&within, &space);
                     prop_assert_eq!(covered(&index), covered(&without));
                 }
                 let theirs = stricter.iter().filter(|(is_memory, owner)| match &within {

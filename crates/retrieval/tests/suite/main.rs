@@ -18,6 +18,7 @@ mod replicas;
 mod spaces;
 mod tenancy;
 mod vectors;
+mod versions;
 
 /// Makes a test of every case on every database.
 macro_rules! on_every_database {
@@ -72,10 +73,11 @@ on_every_database! {
         a_model_for_each_privacy_is_made_up_for_once
         what_must_stay_here_waits_for_somebody_here
         what_is_said_again_more_openly_is_more_open
+        what_the_database_says_counts;
+    versions:
         a_document_is_as_private_as_its_last_version
         a_document_that_is_sent_again_is_opened_only_when_asked
-        what_becomes_stricter_meanwhile_stays_so
-        what_the_database_says_counts;
+        what_becomes_stricter_meanwhile_stays_so;
     older:
         rows_that_say_no_privacy_are_read_strictly;
     erasure:

@@ -107,7 +107,7 @@ pub(crate) async fn vectors_of_another_model_are_never_compared(fixture: &Fixtur
     );
     let reason = found.reason.context("a reason")?;
     ensure!(
-        reason.starts_with("1 of 2 chunks have no vector"),
+        reason.starts_with("1 of 2 chunks have a vector of another model than thesaurus-2"),
         "{reason}"
     );
     ensure!(retrieval.backfill(org, 10).await?.left == 0);
