@@ -85,6 +85,7 @@ async fn fill(retrieval: &Retrieval, org: OrgId) -> Result<usize> {
             text: paragraphs.join("\n\n"),
             untrusted: false,
             privacy: None,
+            apart: false,
         };
         let now = Timestamp::from_millis(0);
         chunks += retrieval.ingest(org, ingest, now).await?.chunks;

@@ -45,6 +45,9 @@ pub struct Ingest {
     /// the version before it may, so that it is opened only by who asks for that; `open` if it is the
     /// first.
     pub privacy: Option<Privacy>,
+    /// Whether the same source is another document for each privacy, so that none takes the place of
+    /// another, or tells by that that there was one: for whoever keeps it without seeing all that is kept.
+    pub apart: bool,
 }
 
 /// What came of a document.
@@ -241,8 +244,13 @@ fn draft(limits: &Limits, org: OrgId, ingest: &Ingest, at: Timestamp) -> Result<
         "split it, or raise `chunks_per_document`",
     )?;
     let (collection, source) = (plain(&ingest.collection), plain(&ingest.source));
+    let privacy = ingest.privacy.unwrap_or_default();
+    let id = match ingest.apart {
+        true => DocumentId::apart(org, ingest.owner, privacy, (&collection, &source)),
+        false => DocumentId::of(org, ingest.owner, &collection, &source),
+    };
     Ok(Draft {
-        id: DocumentId::of(org, ingest.owner, &collection, &source).0,
+        id: id.0,
         kind: Kind::Document,
         owner: ingest.owner,
         collection,
@@ -251,7 +259,7 @@ fn draft(limits: &Limits, org: OrgId, ingest: &Ingest, at: Timestamp) -> Result<
         content_type: plain(&ingest.content_type),
         sha256: hex::encode(Sha256::digest(text.as_bytes())),
         untrusted: ingest.untrusted,
-        privacy: ingest.privacy.unwrap_or_default(),
+        privacy,
         run: None,
         conversation: None,
         text,

@@ -8,8 +8,9 @@ use nexus_contracts::{OrgId, Timestamp, UserId, derive_id};
 use nexus_store::{Row, StoreError, Value};
 use uuid::Uuid;
 
-/// A document: derived from organisation, owner, collection and source, so that a new version of it
-/// has the same id. Which version a citation is from is said by its `sha256`.
+/// A document: derived from organisation, owner, collection and source, and where it is kept apart also
+/// from its privacy, so that a new version of it has the same id. Which version a citation is from is
+/// said by its `sha256`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentId(pub Uuid);
 
@@ -24,6 +25,23 @@ impl DocumentId {
             owner.as_bytes(),
             collection.as_bytes(),
             source.as_bytes(),
+        ]))
+    }
+
+    /// The id of what comes from this source and is kept apart by privacy; see
+    /// [`Ingest::apart`](crate::Ingest::apart).
+    #[must_use]
+    pub fn apart(
+        org: OrgId,
+        owner: Option<UserId>,
+        privacy: Privacy,
+        (collection, source): (&str, &str),
+    ) -> Self {
+        let together = Self::of(org, owner, collection, source);
+        Self(derive_id([
+            b"document apart".as_slice(),
+            together.0.as_bytes(),
+            privacy.as_str().as_bytes(),
         ]))
     }
 }

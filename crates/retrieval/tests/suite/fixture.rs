@@ -123,6 +123,7 @@ pub(crate) fn note(title: &str, text: &str) -> Ingest {
         text: text.to_owned(),
         untrusted: false,
         privacy: None,
+        apart: false,
     }
 }
 

@@ -77,7 +77,8 @@ on_every_database! {
     versions:
         a_document_is_as_private_as_its_last_version
         a_document_that_is_sent_again_is_opened_only_when_asked
-        what_becomes_stricter_meanwhile_stays_so;
+        what_becomes_stricter_meanwhile_stays_so
+        what_is_kept_apart_is_replaced_by_none_but_its_own;
     older:
         rows_that_say_no_privacy_are_read_strictly;
     erasure:

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use nexus_contracts::settings::Privacy::{LocalOnly, Open, Sensitive};
-use nexus_retrieval::{Embedder, Limits, Outcome, Page};
+use nexus_contracts::settings::Privacy::{self, LocalOnly, Open, Sensitive};
+use nexus_retrieval::{Embedder, Ingest, Limits, Outcome, Page};
 
 use crate::embedders::{Meddled, Thesaurus};
 use crate::fixture::{Fixture, at, note, org, shared};
-use crate::privacy::{private, search, with};
+use crate::privacy::{ALL, private, search, with};
 
 pub(crate) async fn a_document_is_as_private_as_its_last_version(fixture: &Fixture) -> Result<()> {
     let (retrieval, org) = (fixture.plain().await?, org());
@@ -80,5 +80,42 @@ pub(crate) async fn what_becomes_stricter_meanwhile_stays_so(fixture: &Fixture) 
         listed[0].privacy == LocalOnly && listed[0].embedded == 0,
         "{listed:?}"
     );
+    Ok(())
+}
+
+pub(crate) async fn what_is_kept_apart_is_replaced_by_none_but_its_own(
+    fixture: &Fixture,
+) -> Result<()> {
+    let (retrieval, org) = (fixture.plain().await?, org());
+    let apart = |privacy: Privacy, text: &str| Ingest {
+        apart: true,
+        ..private(privacy, note("a", text))
+    };
+    // What somebody filed who sees all of it.
+    let filed = private(LocalOnly, note("a", "a fox that was filed"));
+    retrieval.ingest(org, filed, at(0)).await?;
+    for privacy in [LocalOnly, Open, Sensitive, LocalOnly, Open] {
+        let text = format!("a fox that is {}", privacy.as_str());
+        let kept = retrieval.ingest(org, apart(privacy, &text), at(0)).await?;
+        ensure!(kept.privacy == privacy, "{kept:?}");
+    }
+    let changed = apart(Sensitive, "a fox that is sensitive and red");
+    let changed = retrieval.ingest(org, changed, at(1)).await?;
+    ensure!(changed.outcome == Outcome::Replaced, "{changed:?}");
+    let texts = [
+        (Open, "a fox that is open"),
+        (Sensitive, "a fox that is sensitive and red"),
+        (LocalOnly, "a fox that is local_only"),
+        (LocalOnly, "a fox that was filed"),
+    ];
+    for privacy in ALL {
+        let found = search(&retrieval, (shared(org), privacy), "fox", 9).await?;
+        let mut found: Vec<&str> = found.hits.iter().map(|hit| hit.text.as_str()).collect();
+        found.sort_unstable();
+        let seen = texts.iter().filter(|(of, _)| *of <= privacy);
+        let mut expected: Vec<&str> = seen.map(|(_, text)| *text).collect();
+        expected.sort_unstable();
+        ensure!(found == expected, "{privacy:?}: {found:?}");
+    }
     Ok(())
 }

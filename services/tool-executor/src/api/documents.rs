@@ -131,6 +131,7 @@ async fn add_document(
         text,
         untrusted: about.untrusted.unwrap_or(is_foreign),
         privacy: about.privacy,
+        apart: false,
     };
     let now = api.deps.clock.now();
     let documents = api.knowledge.all.documents();

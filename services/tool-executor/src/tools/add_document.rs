@@ -36,8 +36,8 @@ pub struct Args {
     pub title: String,
     /// The text, as Markdown.
     pub text: String,
-    /// Where it is from, such as an address. The same source again replaces what was kept before;
-    /// the title when left out.
+    /// Where it is from, such as an address. The same source again replaces what was kept before, in
+    /// conversations as private as this one; the title when left out.
     #[serde(default)]
     pub source: Option<String>,
 }
@@ -68,7 +68,8 @@ impl Tool for AddDocument {
         let user = ctx.person()?;
         let ingest = Ingest {
             owner: Some(user),
-            // A collection of its own: what people filed is not an agent's to replace.
+            // A collection of its own: what people filed is not an agent's to replace. Nor is what was
+            // kept in a conversation that this one is not to know of.
             collection: COLLECTION.to_owned(),
             source: args.source.unwrap_or_else(|| args.title.clone()),
             title: args.title,
@@ -77,6 +78,7 @@ impl Tool for AddDocument {
             // What a model writes after it read a stranger's words may be theirs.
             untrusted: ctx.taint.untrusted,
             privacy: Some(ctx.privacy),
+            apart: true,
         };
         let documents = self.knowledge.documents();
         let kept = documents.ingest(ctx.org_id, ingest, ctx.now).await;

@@ -80,6 +80,36 @@ on_every_database! {
     }
 }
 
+on_every_database! {
+    async fn a_note_is_replaced_only_by_a_conversation_as_private(world: World) -> Result<()> {
+        let worker = world.worker(BY_WORDS).await?;
+        let keep = async |privacy: Privacy, text: &str| -> Result<Value> {
+            let note = json!({ "title": "Meeting notes", "text": text });
+            ask(&world, (privacy, "add_document"), note).await
+        };
+        let found = async |privacy: Privacy| -> Result<Vec<String>> {
+            let query = json!({ "query": "fox", "collection": "notes" });
+            let found = ask(&world, (privacy, "search_documents"), query).await?;
+            let parts = found["parts"].as_array().context("a list")?;
+            let text = |part: &Value| part["text"].as_str().unwrap_or_default().to_owned();
+            let mut texts: Vec<String> = parts.iter().map(text).collect();
+            texts.sort_unstable();
+            Ok(texts)
+        };
+        let (open, strict) = (Privacy::Open, Privacy::LocalOnly);
+        let first = keep(strict, "A fox at home.").await?;
+        let second = keep(open, "A fox outside.").await?;
+        assert_ne!(first["document"], second["document"]);
+        assert_eq!(found(open).await?, ["A fox outside."]);
+        assert_eq!(found(strict).await?, ["A fox at home.", "A fox outside."]);
+        keep(strict, "A fox at rest.").await?;
+        assert_eq!(found(open).await?, ["A fox outside."]);
+        assert_eq!(found(strict).await?, ["A fox at rest.", "A fox outside."]);
+        kill(worker).await;
+        Ok(())
+    }
+}
+
 /// The first request for vectors of this text.
 async fn requested(world: &World, text: &str) -> Result<EmbeddingRequested> {
     wait_for(PATIENCE, "a request for vectors", async || {
