@@ -1,25 +1,25 @@
 //! What an agent remembers of a person, across conversations.
 
+mod draft;
+
 use std::fmt;
 use std::str::FromStr;
 
 use nexus_contracts::settings::Privacy;
-use nexus_contracts::{ConversationId, OrgId, RunId, Timestamp, UserId, derive_id};
+use nexus_contracts::{ConversationId, OrgId, RunId, Timestamp, UserId};
 use nexus_store::{Row, StoreError, TenantRef, Value};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::chunk::Chunk;
 use crate::index::{Fused, Within};
 use crate::ingest::{Outcome, TOLD_AT_ONCE, check, within};
-use crate::model::{Kind, Page, count, privacy};
+use crate::model::{Page, count, privacy, rank};
 use crate::remove::Which;
-use crate::rows::{self, Change, Draft, optional_uuid, plain, uuid};
+use crate::rows::{self, Change, Draft, optional_uuid, uuid};
 use crate::search::Mode;
 use crate::{Deleted, Error, Retrieval};
 
-/// Something remembered: derived from organisation, person and text, so that the same is
-/// remembered once.
+/// Something remembered: derived from organisation, person, privacy and text, so that the same is
+/// remembered once in conversations as private.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemoryId(pub Uuid);
 
@@ -73,7 +73,7 @@ pub struct Item {
     pub text: String,
     /// Whether it is from something that may be somebody's attempt to give orders.
     pub untrusted: bool,
-    /// How private the most open conversation was in which it was said.
+    /// How private the conversation was that it is from.
     pub privacy: Privacy,
     /// The run it is from.
     pub run: Option<RunId>,
@@ -116,8 +116,8 @@ pub struct Memory {
     retrieval: Retrieval,
 }
 
-const EXISTING: &str =
-    "SELECT untrusted, privacy FROM retrieval_document WHERE org_id = $1 AND id = $2";
+const EXISTING: &str = "SELECT id, untrusted, privacy FROM retrieval_document WHERE org_id = $1 \
+     AND id IN ($2, $3, $4, $5) AND privacy <= $6 ORDER BY privacy, id LIMIT 1";
 const COUNT: &str = "SELECT COUNT(*) AS n FROM retrieval_document WHERE org_id = $1 \
      AND owner = $2 AND kind = 'memory'";
 const LIST: &str = "SELECT d.id, c.text, d.untrusted, d.privacy, d.run_id, d.conversation_id, \
@@ -128,12 +128,10 @@ const LIST: &str = "SELECT d.id, c.text, d.untrusted, d.privacy, d.run_id, d.con
 const UNNAME: &str = "UPDATE retrieval_document SET conversation_id = NULL, run_id = NULL \
      WHERE org_id = $1 AND conversation_id = $2";
 
-/// Where a memory is kept.
+/// Where a memory is kept, and whether another is there that makes room, or stays.
 struct Place {
+    id: Uuid,
     outcome: Outcome,
-    /// Whether the same was known to a conversation of this privacy.
-    was_known: bool,
-    /// Of the most open conversation in which it was said.
     privacy: Privacy,
 }
 
@@ -148,8 +146,9 @@ impl Memory {
     /// Anything else that means the same is remembered beside it: whether two texts say the same is no
     /// question of letters, and of vectors only by chance.
     ///
-    /// What is known from a stricter conversation only is here as if it were not: this takes its place,
-    /// with all that is known of it, and nothing in the answer tells that it was there.
+    /// What is known from a stricter conversation only is here as if it were not: this is kept beside it,
+    /// and nothing that a conversation like this one sees, now or later, tells that it is there. Stricter
+    /// ones recall both.
     ///
     /// # Errors
     /// When it is empty, too long, or one too many; when the database fails.
@@ -164,60 +163,51 @@ impl Memory {
         let most = retrieval.limits().memory_bytes;
         let advice = "remember the gist of it, or keep it as a document";
         check("the memory", &remember.text, most, advice)?;
-        let mut draft = draft(org, user, &remember, now);
-        let id = MemoryId(draft.id);
-        let merged = |merged, not_embedded| Remembered {
-            id,
-            merged,
-            not_embedded,
-        };
+        let (mut draft, same) = draft::draft(org, user, &remember, now);
         let tx = retrieval.inner.store.read(org).await?;
-        if self.place(&tx.as_ref(), &draft).await?.is_none() {
-            return Ok(merged(true, None));
+        let place = self.place(&tx.as_ref(), &draft, &same).await?;
+        if place.outcome == Outcome::Unchanged {
+            return Ok(place.remembered(None));
         }
         drop(tx);
         let (meanings, not_embedded) = retrieval.meanings(org, &draft).await;
         let tx = retrieval.inner.store.begin(org).await?;
         let tenant = tx.as_ref();
         let revision = rows::bump(&tenant, Change::Adds).await?;
-        let Some(place) = self.place(&tenant, &draft).await? else {
-            return Ok(merged(true, None));
-        };
-        draft.privacy = place.privacy;
+        let place = self.place(&tenant, &draft, &same).await?;
+        if place.outcome == Outcome::Unchanged {
+            return Ok(place.remembered(None));
+        }
+        (draft.id, draft.privacy) = (place.id, place.privacy);
+        let change = (place.outcome, revision);
         retrieval
-            .write(
-                &tenant,
-                &draft,
-                meanings.as_ref(),
-                (place.outcome, revision),
-            )
+            .write(&tenant, &draft, meanings.as_ref(), change)
             .await?;
         tx.commit().await?;
         retrieval.tell(org, TOLD_AT_ONCE).await?;
-        Ok(merged(place.was_known, not_embedded))
+        Ok(place.remembered(not_embedded))
     }
 
-    /// Where it is kept; none where another stays.
-    async fn place(&self, tx: &TenantRef<'_>, draft: &Draft) -> Result<Option<Place>, Error> {
-        let values = vec![rows::org(tx), Value::from(draft.id.to_string())];
-        let existing = tx.query(EXISTING, values).await?;
-        let existing = existing.first();
-        let outcome = match existing {
-            None => Outcome::Added,
-            Some(_) => Outcome::Replaced,
-        };
-        if let Some(row) = existing
-            && privacy(row)? <= draft.privacy
-        {
+    async fn place(
+        &self,
+        tx: &TenantRef<'_>,
+        draft: &Draft,
+        same: &[Uuid; 4],
+    ) -> Result<Place, Error> {
+        let mut values = vec![rows::org(tx)];
+        values.extend(same.iter().map(|id| Value::from(id.to_string())));
+        values.push(Value::from(rank(draft.privacy)));
+        if let Some(row) = tx.query(EXISTING, values).await?.first() {
             let was_untrusted = row.get::<i64>("untrusted")? != 0;
-            let place = Place {
-                outcome,
-                was_known: true,
+            return Ok(Place {
+                id: uuid(row, "id")?,
+                outcome: match was_untrusted && !draft.untrusted {
+                    true => Outcome::Replaced,
+                    false => Outcome::Unchanged,
+                },
                 privacy: privacy(row)?,
-            };
-            return Ok((was_untrusted && !draft.untrusted).then_some(place));
+            });
         }
-        // Asked also where a stricter one makes room: an answer that differs would tell of it.
         let values = vec![rows::org(tx), crate::model::user(draft.owner)];
         let rows = tx.query(COUNT, values).await?;
         let there = rows.first().map_or(Ok(0), |row| row.get("n").map(count))?;
@@ -227,11 +217,11 @@ impl Memory {
             self.retrieval.limits().memories_per_user,
             "forget some, or raise `memories_per_user`",
         )?;
-        Ok(Some(Place {
-            outcome,
-            was_known: false,
+        Ok(Place {
+            id: draft.id,
+            outcome: Outcome::Added,
             privacy: draft.privacy,
-        }))
+        })
     }
 
     /// Recalls what fits a question, of this person alone, and from conversations that were no more
@@ -316,47 +306,18 @@ impl Memory {
     }
 }
 
-fn of(org: OrgId, user: UserId) -> Vec<Value> {
-    vec![rows::org_value(org), Value::from(user.to_string())]
-}
-
-fn draft(org: OrgId, user: UserId, remember: &Remember, at: Timestamp) -> Draft {
-    let text = plain(&remember.text).trim().to_owned();
-    let normalised = normalised(&text);
-    let parts = [
-        b"memory".as_slice(),
-        org.0.as_bytes(),
-        user.0.as_bytes(),
-        normalised.as_bytes(),
-    ];
-    let chunk = Chunk {
-        range: 0..text.len(),
-        context: String::new(),
-    };
-    Draft {
-        id: derive_id(parts),
-        kind: Kind::Memory,
-        owner: Some(user),
-        collection: String::new(),
-        title: String::new(),
-        source: String::new(),
-        content_type: "text/plain".to_owned(),
-        sha256: hex::encode(Sha256::digest(text.as_bytes())),
-        untrusted: remember.untrusted,
-        privacy: remember.privacy,
-        run: remember.run,
-        conversation: remember.conversation,
-        text,
-        chunks: vec![chunk],
-        at,
+impl Place {
+    const fn remembered(&self, not_embedded: Option<String>) -> Remembered {
+        Remembered {
+            id: MemoryId(self.id),
+            merged: !matches!(self.outcome, Outcome::Added),
+            not_embedded,
+        }
     }
 }
 
-/// What makes two memories the same.
-fn normalised(text: &str) -> String {
-    let lower = text.to_lowercase();
-    let words: Vec<&str> = lower.split_whitespace().collect();
-    words.join(" ").trim_end_matches(['.', '!', ' ']).to_owned()
+fn of(org: OrgId, user: UserId) -> Vec<Value> {
+    vec![rows::org_value(org), Value::from(user.to_string())]
 }
 
 fn recalled((fused, row): &(Fused, Row)) -> Result<Recalled, StoreError> {
@@ -378,16 +339,4 @@ fn item(row: &Row, id: MemoryId) -> Result<Item, StoreError> {
         conversation: optional_uuid(row, "conversation_id")?.map(ConversationId),
         created_at: Timestamp::from_millis(row.get("added_at")?),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn case_blanks_and_the_end_make_no_difference_and_signs_do() {
-        assert_eq!(normalised(" Likes\n  TEA. "), normalised("likes tea!"));
-        assert_ne!(normalised("Writes C++"), normalised("Writes C#"));
-        assert_ne!(normalised("Likes tea?"), normalised("Likes tea"));
-    }
 }

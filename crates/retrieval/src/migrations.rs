@@ -24,5 +24,6 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
 ];
 
+/// What it says of what is said again in an open conversation no longer holds: that is kept beside it.
 const PRIVACY: &str = include_str!("sql/0002.sql");
 const DROPPING: &str = include_str!("sql/0003.sql");

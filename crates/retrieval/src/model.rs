@@ -8,9 +8,8 @@ use nexus_contracts::{OrgId, Timestamp, UserId, derive_id};
 use nexus_store::{Row, StoreError, Value};
 use uuid::Uuid;
 
-/// A document: derived from organisation, owner, collection and source, and where it is kept apart also
-/// from its privacy, so that a new version of it has the same id. Which version a citation is from is
-/// said by its `sha256`.
+/// A document: derived from organisation, owner, collection and source, so that a new version of it
+/// has the same id. Which version a citation is from is said by its `sha256`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentId(pub Uuid);
 

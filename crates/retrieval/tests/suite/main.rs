@@ -72,7 +72,8 @@ on_every_database! {
         each_text_is_embedded_under_its_own_privacy
         a_model_for_each_privacy_is_made_up_for_once
         what_must_stay_here_waits_for_somebody_here
-        what_is_said_again_more_openly_is_more_open
+        what_is_said_again_more_openly_is_kept_beside_it
+        a_right_guess_changes_nothing_that_a_guess_does_not
         what_the_database_says_counts;
     versions:
         a_document_is_as_private_as_its_last_version
@@ -80,7 +81,8 @@ on_every_database! {
         what_becomes_stricter_meanwhile_stays_so
         what_is_kept_apart_is_replaced_by_none_but_its_own;
     older:
-        rows_that_say_no_privacy_are_read_strictly;
+        rows_that_say_no_privacy_are_read_strictly
+        a_memory_is_known_by_the_name_it_had;
     erasure:
         no_byte_of_what_was_deleted_is_left
         a_person_is_erased_whole

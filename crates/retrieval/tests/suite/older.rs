@@ -2,17 +2,20 @@
 
 use anyhow::{Result, ensure};
 use nexus_contracts::settings::Privacy::{LocalOnly, Open, Sensitive};
-use nexus_contracts::{OrgId, UserId};
+use nexus_contracts::{OrgId, UserId, derive_id};
 use nexus_retrieval::{DocumentId, Retrieval};
 use nexus_store::{Store, Value};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, org, seen_by, user};
-use crate::privacy::search;
+use crate::fixture::{Fixture, at, org, seen_by, user};
+use crate::privacy::{said, search};
 
 /// A row as it was written when rows did not say where they may go.
-async fn old_row(store: &Store, org: OrgId, (kind, owner, collection): Old<'_>) -> Result<Uuid> {
-    let id = Uuid::now_v7();
+async fn old_row(
+    store: &Store,
+    org: OrgId,
+    (id, kind, owner, collection): Old<'_>,
+) -> Result<Uuid> {
     let tx = store.begin(org).await?;
     let org = || Value::from(org.to_string());
     let document = "INSERT INTO retrieval_document (org_id, id, kind, collection, owner, title, source, \
@@ -34,7 +37,7 @@ async fn old_row(store: &Store, org: OrgId, (kind, owner, collection): Old<'_>) 
     Ok(id)
 }
 
-type Old<'a> = (&'a str, Option<UserId>, &'a str);
+type Old<'a> = (Uuid, &'a str, Option<UserId>, &'a str);
 
 pub(crate) async fn rows_that_say_no_privacy_are_read_strictly(fixture: &Fixture) -> Result<()> {
     let (org, ada) = (org(), user());
@@ -49,10 +52,10 @@ pub(crate) async fn rows_that_say_no_privacy_are_read_strictly(fixture: &Fixture
     tx.commit().await?;
     let mut ids = Vec::new();
     for row in [
-        ("document", None, "notes"),
-        ("document", Some(ada), "documents"),
-        ("document", Some(ada), "notes"),
-        ("memory", Some(ada), ""),
+        (Uuid::now_v7(), "document", None, "notes"),
+        (Uuid::now_v7(), "document", Some(ada), "documents"),
+        (Uuid::now_v7(), "document", Some(ada), "notes"),
+        (Uuid::now_v7(), "memory", Some(ada), ""),
     ] {
         ids.push(old_row(&old, org, row).await?);
     }
@@ -90,5 +93,30 @@ pub(crate) async fn rows_that_say_no_privacy_are_read_strictly(fixture: &Fixture
         .query(sql, vec![Value::from(org.to_string())])
         .await?;
     ensure!(pending.len() == 4);
+    Ok(())
+}
+
+pub(crate) async fn a_memory_is_known_by_the_name_it_had(fixture: &Fixture) -> Result<()> {
+    let (org, ada) = (org(), user());
+    let old = fixture.store_of(&Retrieval::MIGRATIONS[..1]).await?;
+    // When there was one for all privacies.
+    let parts = [
+        b"memory".as_slice(),
+        org.0.as_bytes(),
+        ada.0.as_bytes(),
+        b"fox",
+    ];
+    let id = derive_id(parts);
+    old_row(&old, org, (id, "memory", Some(ada), "")).await?;
+    old.close().await;
+    let memory = fixture.plain().await?.memory();
+    let strict = memory.remember(org, ada, said(LocalOnly, "Fox!"), at(0));
+    let strict = strict.await?;
+    ensure!(strict.merged && strict.id.0 == id, "{strict:?}");
+    let open = memory.remember(org, ada, said(Open, "Fox!"), at(0));
+    let open = open.await?;
+    ensure!(!open.merged && open.id != strict.id, "{open:?}");
+    let left = memory.recall(org, ada, ("fox", Open), 9).await?;
+    ensure!(left.memories.len() == 1 && left.withheld == 1, "{left:?}");
     Ok(())
 }

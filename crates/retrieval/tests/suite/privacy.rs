@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use nexus_contracts::settings::Privacy::{self, LocalOnly, Open, Sensitive};
-use nexus_retrieval::{Embedder, Found, Ingest, Limits, Page, Remember, Retrieval, Search, Viewer};
+use nexus_retrieval::{
+    Embedder, Found, Ingest, Limits, MemoryId, Page, Recall, Remember, Retrieval, Search, Viewer,
+};
 use nexus_store::Value;
 
 use crate::embedders::Thesaurus;
@@ -264,7 +266,9 @@ pub(crate) async fn what_must_stay_here_waits_for_somebody_here(fixture: &Fixtur
     Ok(())
 }
 
-pub(crate) async fn what_is_said_again_more_openly_is_more_open(fixture: &Fixture) -> Result<()> {
+pub(crate) async fn what_is_said_again_more_openly_is_kept_beside_it(
+    fixture: &Fixture,
+) -> Result<()> {
     let limits = Limits {
         memories_per_user: 2,
         ..Limits::default()
@@ -286,20 +290,20 @@ pub(crate) async fn what_is_said_again_more_openly_is_more_open(fixture: &Fixtur
     };
     // Not told that it was known: whoever guesses learns nothing.
     let guessed = memory.remember(org, ada, page, at(1)).await?;
-    ensure!(!guessed.merged && guessed.id == secret.id);
-    let untrusted = vec![("likes tea".to_owned(), true)];
-    ensure!(seen(Sensitive).await? == untrusted && seen(LocalOnly).await? == untrusted);
+    ensure!(!guessed.merged && guessed.id != secret.id);
+    let untrusted = ("likes tea".to_owned(), true);
+    let strict = ("likes TEA".to_owned(), false);
+    ensure!(seen(Sensitive).await? == std::slice::from_ref(&untrusted));
+    let both = seen(LocalOnly).await?;
+    ensure!(both.len() == 2 && both.contains(&untrusted) && both.contains(&strict));
     ensure!(seen(Open).await?.is_empty());
     // Said by the person where it is stricter: theirs, and as open as it was.
     let theirs = memory
         .remember(org, ada, said(LocalOnly, "Likes tea!"), at(2))
         .await?;
-    ensure!(theirs.merged);
+    ensure!(theirs.merged && theirs.id == guessed.id);
     ensure!(seen(Sensitive).await? == [("Likes tea!".to_owned(), false)]);
-    // And there is as much room as if the stricter one were not there.
-    memory
-        .remember(org, ada, said(Open, "has a cat"), at(3))
-        .await?;
+    // And there is as little room as for anything else.
     let full = memory
         .remember(org, ada, said(Open, "likes tea"), at(4))
         .await;
@@ -309,6 +313,44 @@ pub(crate) async fn what_is_said_again_more_openly_is_more_open(fixture: &Fixtur
     let said = |refused: Result<_, nexus_retrieval::Error>| refused.map_err(|e| e.to_string());
     ensure!(full.is_err() && said(full) == said(other));
     Ok(())
+}
+
+/// Whoever guesses what is withheld sees the same before and after, right or wrong.
+pub(crate) async fn a_right_guess_changes_nothing_that_a_guess_does_not(
+    fixture: &Fixture,
+) -> Result<()> {
+    let memory = fixture.plain().await?.memory();
+    let mut seen = Vec::new();
+    for guess in ["likes tea", "likes beer"] {
+        let (org, ada) = (org(), user());
+        let strict = said(LocalOnly, "Likes tea.");
+        memory.remember(org, ada, strict, at(0)).await?;
+        let mut answers = Vec::new();
+        for second in 1..3 {
+            let guessed = memory.remember(org, ada, said(Open, guess), at(second));
+            let guessed = guessed.await?;
+            let recalled = memory.recall(org, ada, ("likes", Open), 5).await?;
+            ensure!(recalled.memories[0].item.id == guessed.id);
+            let first = recalled.memories[0].item.created_at;
+            let count = recalled.memories.len();
+            answers.push((guessed.merged, count, first, recalled.withheld));
+        }
+        let recalled = memory.recall(org, ada, ("likes", LocalOnly), 5).await?;
+        ensure!(recalled.memories.len() == 2, "{recalled:?}");
+        let forgotten = memory.forget(org, ada, recalled_id(&recalled, Open)?);
+        ensure!(forgotten.await?.count == 1);
+        let left = memory.recall(org, ada, ("likes", Open), 5).await?;
+        ensure!(left.memories.is_empty() && left.withheld == 1, "{left:?}");
+        seen.push(answers);
+    }
+    ensure!(seen[0] == seen[1], "{seen:?}");
+    Ok(())
+}
+
+fn recalled_id(recalled: &Recall, privacy: Privacy) -> Result<MemoryId> {
+    let mut items = recalled.memories.iter().map(|one| &one.item);
+    let item = items.find(|item| item.privacy == privacy);
+    Ok(item.context("a memory")?.id)
 }
 
 /// The index is a copy, and may be behind what it is a copy of.

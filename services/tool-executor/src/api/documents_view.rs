@@ -279,7 +279,7 @@ pub struct MemoryView {
     pub conversation_id: Option<String>,
     /// Whether it was remembered after a stranger's words were read.
     pub untrusted: bool,
-    /// How private the most open conversation was in which it was said: `open`, `sensitive` or `local_only`.
+    /// How private the conversation was that it is from: `open`, `sensitive` or `local_only`.
     #[schema(value_type = String)]
     pub privacy: Privacy,
 }

@@ -75,6 +75,12 @@ on_every_database! {
         let guess = json!({ "text": "The fox is local_only." });
         let guessed = ask(&world, (Privacy::Open, "remember"), guess).await?;
         assert_eq!(guessed["known"], false);
+        // Nor does it open what is withheld, which would tell as much.
+        let query = json!({ "query": "local_only" });
+        let recalled = ask(&world, (Privacy::LocalOnly, "recall"), query).await?;
+        let memories = recalled["memories"].as_array().context("a list")?;
+        let text = |one: &&Value| one["text"] == "The fox is local_only.";
+        assert_eq!(memories.iter().filter(text).count(), 2, "{recalled}");
         kill(worker).await;
         Ok(())
     }
