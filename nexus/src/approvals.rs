@@ -9,7 +9,7 @@ use crate::deciding::{self, Call};
 use crate::exit::Failure;
 use crate::locate::locate;
 use crate::settings::Settings;
-use crate::style::{Tone, toned};
+use crate::style::{Tone, json_line, toned};
 
 /// Lists what waits, or decides about it.
 ///
@@ -36,8 +36,7 @@ async fn list(args: &ListArgs, settings: &Settings, out: &mut impl Write) -> Res
     found.leave().await?;
     let waiting = waiting?;
     if args.json {
-        let text = serde_json::to_string(&waiting).map_err(Failure::failed)?;
-        return Ok(writeln!(out, "{text}")?);
+        return json_line(&waiting, out);
     }
     if waiting.is_empty() {
         let nothing = "nothing waits for a decision";

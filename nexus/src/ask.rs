@@ -18,7 +18,7 @@ use crate::locate::{Found, locate};
 use crate::progress;
 use crate::settings::Settings;
 use crate::steps::{status_word, tool_line};
-use crate::style::{Tone, toned};
+use crate::style::{Tone, json_line, toned};
 
 /// Asks, and prints the answer: its text, or all of it as JSON.
 ///
@@ -231,8 +231,7 @@ impl Form {
 /// When it is none.
 pub fn print(view: &MessageView, form: Form, out: &mut impl Write) -> Result<(), Failure> {
     if form == Form::Json {
-        let text = serde_json::to_string(view).map_err(Failure::failed)?;
-        writeln!(out, "{text}")?;
+        json_line(view, out)?;
     }
     if let (Status::Completed, Some(text)) = (view.status, &view.text) {
         if form == Form::Text {

@@ -17,7 +17,7 @@ use crate::client::conversations::{Conversation, Summary};
 use crate::exit::{Exit, Failure};
 use crate::locate::locate;
 use crate::settings::Settings;
-use crate::style::{Tone, toned};
+use crate::style::{Tone, json_line, toned};
 
 /// Most conversations of one page.
 const PAGE: usize = 200;
@@ -88,8 +88,7 @@ async fn list(args: &ListArgs, client: &Client, out: &mut impl Write) -> Result<
         }
     }
     if args.json {
-        let text = serde_json::to_string(&all).map_err(Failure::failed)?;
-        return Ok(writeln!(out, "{text}")?);
+        return json_line(&all, out);
     }
     for conversation in &all {
         writeln!(out, "{}", show::line(conversation))?;
@@ -104,8 +103,7 @@ async fn list(args: &ListArgs, client: &Client, out: &mut impl Write) -> Result<
 async fn show(args: &ShowArgs, client: &Client, out: &mut impl Write) -> Result<(), Failure> {
     let conversation = client.conversation(&args.id).await?;
     if args.json {
-        let text = serde_json::to_string(&conversation).map_err(Failure::failed)?;
-        return Ok(writeln!(out, "{text}")?);
+        return json_line(&conversation, out);
     }
     for line in show::lines(&conversation) {
         writeln!(out, "{line}")?;
@@ -116,8 +114,7 @@ async fn show(args: &ShowArgs, client: &Client, out: &mut impl Write) -> Result<
 async fn search(args: &SearchArgs, client: &Client, out: &mut impl Write) -> Result<(), Failure> {
     let found = client.search(&args.words.join(" "), args.limit).await?;
     if args.json {
-        let text = serde_json::to_string(&found).map_err(Failure::failed)?;
-        return Ok(writeln!(out, "{text}")?);
+        return json_line(&found, out);
     }
     for hit in &found.hits {
         writeln!(out, "{}", show::hit(hit))?;

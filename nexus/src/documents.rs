@@ -5,7 +5,6 @@ use std::path::Path;
 
 use nexus_contracts::settings::Privacy;
 use nexus_tool_executor::api::documents_view::{DocumentView, MemoryView, PartView};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::documents::{
@@ -16,7 +15,7 @@ use crate::client::documents::NewDocument;
 use crate::exit::Failure;
 use crate::locate::locate;
 use crate::settings::Settings;
-use crate::style::{Tone, column, cut, toned};
+use crate::style::{Tone, column, cut, json_line, toned};
 
 /// Most characters of a found part that are shown.
 const SHOWN: usize = 300;
@@ -68,7 +67,7 @@ async fn add(args: &AddArgs, settings: &Settings, out: &mut impl Write) -> Resul
     found.leave().await?;
     let added = added?;
     if args.print.json {
-        return print(&added, out);
+        return json_line(&added, out);
     }
     let id = toned(Tone::Name, &added.id);
     let (outcome, parts, privacy) = (&added.outcome, added.parts, added.privacy.as_str());
@@ -114,25 +113,11 @@ fn media_type(file: &Path) -> Result<&'static str, Failure> {
 
 async fn list(args: &ListArgs, settings: &Settings, out: &mut impl Write) -> Result<(), Failure> {
     let found = locate(settings, &args.node).await?;
-    let listed = async {
-        let (mut all, mut before) = (Vec::new(), None);
-        loop {
-            let page = found
-                .client
-                .documents(args.collection.as_deref(), before.as_deref());
-            let page = page.await?;
-            all.extend(page.documents);
-            before = page.next;
-            if before.is_none() {
-                return Ok::<_, Failure>(all);
-            }
-        }
-    };
-    let listed = listed.await;
+    let listed = found.client.documents(args.collection.as_deref()).await;
     found.leave().await?;
     let listed = listed?;
     if args.print.json {
-        return print(&json!({ "documents": listed }), out);
+        return json_line(&json!({ "documents": listed }), out);
     }
     if listed.is_empty() {
         writeln!(
@@ -177,7 +162,7 @@ async fn search(
     found.leave().await?;
     let parts = parts?;
     if args.print.json {
-        return print(&parts, out);
+        return json_line(&parts, out);
     }
     if let Some(why) = &parts.reason {
         writeln!(
@@ -226,22 +211,11 @@ async fn remembered(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let found = locate(settings, &args.node).await?;
-    let listed = async {
-        let (mut all, mut before) = (Vec::new(), None);
-        loop {
-            let page = found.client.memories(before.as_deref()).await?;
-            all.extend(page.memories);
-            before = page.next;
-            if before.is_none() {
-                return Ok::<_, Failure>(all);
-            }
-        }
-    };
-    let listed = listed.await;
+    let listed = found.client.memories().await;
     found.leave().await?;
     let listed = listed?;
     if args.print.json {
-        return print(&json!({ "memories": listed }), out);
+        return json_line(&json!({ "memories": listed }), out);
     }
     if listed.is_empty() {
         writeln!(
@@ -280,9 +254,4 @@ async fn forget(
     found.leave().await?;
     let count = forgotten?.deleted;
     Ok(writeln!(out, "forgot {count}")?)
-}
-
-fn print(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(Failure::failed)?;
-    Ok(writeln!(out, "{text}")?)
 }

@@ -7,13 +7,12 @@ use nexus_provider_router::inbox::view::{
     InboxItem, InboxMessage, InboxQuestion, NewInboxAnswer, NewInboxRefusal,
 };
 use nexus_service_kit::Clock;
-use serde::Serialize;
 
 use crate::cli::inbox::{AnswerArgs, DeclineArgs, InboxAction, InboxArgs, ListArgs, ShowArgs};
 use crate::exit::Failure;
 use crate::locate::locate;
 use crate::settings::Settings;
-use crate::style::{Tone, column, cut, millis, toned};
+use crate::style::{Tone, column, cut, json_line, millis, toned};
 
 /// How much of a question is shown in a list, in characters.
 const QUESTION: usize = 80;
@@ -42,7 +41,7 @@ async fn list(args: &ListArgs, settings: &Settings, out: &mut impl Write) -> Res
     found.leave().await?;
     let waiting = waiting?;
     if args.json {
-        return json(&waiting, out);
+        return json_line(&waiting, out);
     }
     if waiting.is_empty() {
         let nothing = "no question waits for a person";
@@ -61,7 +60,7 @@ async fn show(args: &ShowArgs, settings: &Settings, out: &mut impl Write) -> Res
     found.leave().await?;
     let question = question?;
     if args.json {
-        return json(&question, out);
+        return json_line(&question, out);
     }
     for line in lines(&question, Clock::system().now()) {
         writeln!(out, "{line}")?;
@@ -98,11 +97,6 @@ async fn decline(
     found.leave().await?;
     declined?;
     Ok(writeln!(out, "declined {}", args.id)?)
-}
-
-fn json(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(Failure::failed)?;
-    Ok(writeln!(out, "{text}")?)
 }
 
 /// What was written on the command line, or into standard input.

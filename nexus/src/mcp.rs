@@ -3,13 +3,12 @@
 use std::io::Write;
 
 use nexus_tool_executor::api::mcp_view::{ServerView, ToApprove};
-use serde::Serialize;
 
 use crate::cli::mcp::{ApproveArgs, McpAction, McpArgs, ServersArgs};
 use crate::exit::Failure;
 use crate::locate::locate;
 use crate::settings::Settings;
-use crate::style::{Tone, column, toned};
+use crate::style::{Tone, column, json_line, toned};
 
 /// Lists servers, shows what waits, approves it.
 ///
@@ -34,7 +33,7 @@ async fn list(
     found.leave().await?;
     let servers = servers?;
     if args.print.json {
-        return print(&servers, out);
+        return json_line(&servers, out);
     }
     if servers.servers.is_empty() {
         let nothing = "no MCP server is configured: `tool-executor.mcp.servers`";
@@ -78,7 +77,7 @@ async fn pending(
     found.leave().await?;
     let pending = pending?;
     if args.print.json {
-        return print(&pending, out);
+        return json_line(&pending, out);
     }
     if pending.pending.is_empty() {
         writeln!(out, "{}", toned(Tone::Faint, "nothing waits for approval"))?;
@@ -113,9 +112,4 @@ async fn approve(
         "{} of {} may be used",
         args.tool, args.server
     )?)
-}
-
-fn print(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(Failure::failed)?;
-    Ok(writeln!(out, "{text}")?)
 }

@@ -1,9 +1,13 @@
-//! Colour, where there is a terminal to show it.
+//! How results are written: colour, where there is a terminal to show it, and JSON.
 
 use std::fmt::Display;
+use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use nexus_contracts::Timestamp;
+use serde::Serialize;
+
+use crate::exit::Failure;
 
 /// What something is, rather than which colour it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,15 @@ pub fn toned(tone: Tone, text: impl Display) -> String {
 #[must_use]
 pub fn column(tone: Tone, text: &str, width: usize) -> String {
     toned(tone, format!("{:<width$}", cut(text, width)))
+}
+
+/// A value for programs: one line of JSON.
+///
+/// # Errors
+/// When it is no JSON, or nobody reads any more.
+pub fn json_line(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(Failure::failed)?;
+    Ok(writeln!(out, "{text}")?)
 }
 
 /// At most `width` characters; control characters, which could move the cursor, become blanks.

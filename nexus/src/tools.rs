@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::exit::Failure;
 use crate::locate::locate;
 use crate::settings::Settings;
-use crate::style::{Tone, column, cut, toned};
+use crate::style::{Tone, column, cut, json_line, toned};
 
 /// Longest description in a list, in characters.
 const ABOUT: usize = 90;
@@ -50,7 +50,7 @@ async fn list(args: &ListArgs, settings: &Settings, out: &mut impl Write) -> Res
     found.leave().await?;
     let tools = tools?;
     if args.print.json {
-        return print(&json!({ "tools": tools }), out);
+        return json_line(&json!({ "tools": tools }), out);
     }
     for tool in &tools {
         let line = [
@@ -98,7 +98,7 @@ async fn shown(args: &NameArgs, settings: &Settings, out: &mut impl Write) -> Re
     found.leave().await?;
     let tool = tool?;
     if args.print.json {
-        return print(&tool, out);
+        return json_line(&tool, out);
     }
     for line in show::lines(&tool) {
         writeln!(out, "{line}")?;
@@ -113,7 +113,7 @@ async fn call(args: &CallArgs, settings: &Settings, out: &mut impl Write) -> Res
     found.leave().await?;
     let called = called?;
     if args.print.json {
-        print(&called, out)?;
+        json_line(&called, out)?;
     } else if let Some(result) = &called.result {
         writeln!(out, "{}", readable(result))?;
         if let Some(reference) = &called.reference {
@@ -178,7 +178,7 @@ async fn test(args: &TestArgs, settings: &Settings, out: &mut impl Write) -> Res
     found.leave().await?;
     let tested = tested?;
     if args.print.json {
-        print(&json!({ "tests": tested }), out)?;
+        json_line(&json!({ "tests": tested }), out)?;
     } else {
         for one in &tested {
             writeln!(out, "{}", tested_line(one))?;
@@ -288,9 +288,4 @@ fn conversation(text: &str) -> Result<ConversationId, Failure> {
         Failure::usage(format!("`{text}` is no conversation's id"))
             .todo("`nexus conversations list` shows them")
     })
-}
-
-fn print(value: &impl Serialize, out: &mut impl Write) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(Failure::failed)?;
-    Ok(writeln!(out, "{text}")?)
 }

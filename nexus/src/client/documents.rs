@@ -2,7 +2,7 @@
 
 use nexus_contracts::settings::Privacy;
 use nexus_tool_executor::api::documents_view::{
-    AddedDocument, Deleted, DocumentList, FoundParts, MemoryList,
+    AddedDocument, Deleted, DocumentList, DocumentView, FoundParts, MemoryList, MemoryView,
 };
 use reqwest::header::CONTENT_TYPE;
 
@@ -34,22 +34,26 @@ impl Client {
         self.read(request.timeout(PATIENCE * 4)).await
     }
 
-    /// The next documents of a list.
+    /// Every document, the newest first.
     ///
     /// # Errors
     /// As [`Client::submit`].
-    pub async fn documents(
-        &self,
-        collection: Option<&str>,
-        before: Option<&str>,
-    ) -> Result<DocumentList, Failure> {
-        let mut url = self.address(&["v1", "documents"])?;
-        let pairs = [("collection", collection), ("before", before)];
-        let pairs = pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        url.query_pairs_mut().extend_pairs(pairs);
-        self.read(self.http.get(url).timeout(PATIENCE)).await
+    pub async fn documents(&self, collection: Option<&str>) -> Result<Vec<DocumentView>, Failure> {
+        let (mut all, mut before) = (Vec::new(), None::<String>);
+        loop {
+            let mut url = self.address(&["v1", "documents"])?;
+            let pairs = [("collection", collection), ("before", before.as_deref())];
+            let pairs = pairs
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)));
+            url.query_pairs_mut().extend_pairs(pairs);
+            let page: DocumentList = self.read(self.http.get(url).timeout(PATIENCE)).await?;
+            all.extend(page.documents);
+            before = page.next;
+            if before.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Parts of documents that fit.
@@ -82,16 +86,23 @@ impl Client {
         self.read(self.http.delete(url).timeout(PATIENCE)).await
     }
 
-    /// What is remembered of whoever asks.
+    /// What is remembered of whoever asks, the newest first.
     ///
     /// # Errors
     /// As [`Client::submit`].
-    pub async fn memories(&self, before: Option<&str>) -> Result<MemoryList, Failure> {
-        let mut url = self.address(&["v1", "memories"])?;
-        if let Some(before) = before {
-            url.query_pairs_mut().append_pair("before", before);
+    pub async fn memories(&self) -> Result<Vec<MemoryView>, Failure> {
+        let (mut all, mut before) = (Vec::new(), None::<String>);
+        loop {
+            let mut url = self.address(&["v1", "memories"])?;
+            url.query_pairs_mut()
+                .extend_pairs(before.iter().map(|before| ("before", before)));
+            let page: MemoryList = self.read(self.http.get(url).timeout(PATIENCE)).await?;
+            all.extend(page.memories);
+            before = page.next;
+            if before.is_none() {
+                return Ok(all);
+            }
         }
-        self.read(self.http.get(url).timeout(PATIENCE)).await
     }
 
     /// Forgets one thing, or everything.
