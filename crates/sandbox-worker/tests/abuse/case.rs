@@ -95,9 +95,9 @@ pub async fn survive(world: &World, case: &Case) -> Result<(), String> {
             return Ok(());
         }
     };
-    let waiting = world.settled().await?;
+    world.settled().await?;
     if let Some(look) = attack.outside {
-        waiting.into_iter().try_for_each(look)?;
+        world.comes_to(look).await?;
     }
     for _ in 0..if attack.twice { 2 } else { 1 } {
         let job = Job::new(attack.code.as_str()).limits(attack.limits);

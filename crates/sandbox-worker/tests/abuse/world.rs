@@ -123,6 +123,19 @@ impl World {
         only(expected).await
     }
 
+    /// Waits until this is true of all waiting processes: one that has just been started is not locked down
+    /// yet, and runs nobody's code before it is.
+    pub async fn comes_to(&self, look: fn(u32) -> Result<(), String>) -> Result<(), String> {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let looked = self.settled().await?.into_iter().try_for_each(look);
+            if looked.is_ok() || Instant::now() > until {
+                return looked;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub async fn gone(self) -> Result<(), String> {
         self.sandbox.shutdown();
         drop(self.sandbox);
