@@ -2,13 +2,19 @@
 
 use std::io::Write;
 
+use nexus_tool_executor::api::mcp_reading::{Given, ToFill};
 use nexus_tool_executor::api::mcp_view::{ServerView, ToApprove};
 
-use crate::cli::mcp::{ApproveArgs, McpAction, McpArgs, ServersArgs};
+use crate::cli::mcp::{
+    ApproveArgs, McpAction, McpArgs, OfServerArgs, PromptArgs, ReadArgs, ServersArgs,
+};
 use crate::exit::Failure;
 use crate::locate::locate;
 use crate::settings::Settings;
-use crate::style::{Tone, column, json_line, toned};
+use crate::style::{Tone, column, cut, json_line, plain, toned};
+
+/// Longest description in a list, in characters.
+const ABOUT: usize = 80;
 
 /// Lists servers, shows what waits, approves it.
 ///
@@ -20,6 +26,10 @@ pub async fn mcp(args: &McpArgs, settings: &Settings, out: &mut impl Write) -> R
         Some(McpAction::List(args)) => list(args, settings, out).await,
         Some(McpAction::Pending(args)) => pending(args, settings, out).await,
         Some(McpAction::Approve(args)) => approve(args, settings, out).await,
+        Some(McpAction::Resources(args)) => resources(args, settings, out).await,
+        Some(McpAction::Read(args)) => resource(args, settings, out).await,
+        Some(McpAction::Prompts(args)) => prompts(args, settings, out).await,
+        Some(McpAction::Prompt(args)) => prompt(args, settings, out).await,
     }
 }
 
@@ -36,7 +46,7 @@ async fn list(
         return json_line(&servers, out);
     }
     if servers.servers.is_empty() {
-        let nothing = "no MCP server is configured: `tool-executor.mcp.servers`";
+        let nothing = "no MCP server is configured: `tool-executor.mcp.servers`, or `mcp.file`";
         writeln!(out, "{}", toned(Tone::Faint, nothing))?;
     }
     for server in &servers.servers {
@@ -112,4 +122,93 @@ async fn approve(
         "{} of {} may be used",
         args.tool, args.server
     )?)
+}
+
+async fn resources(
+    args: &OfServerArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let found = locate(settings, &args.node).await?;
+    let listed = found.client.mcp_resources(&args.server).await;
+    found.leave().await?;
+    let listed = listed?;
+    if args.print.json {
+        return json_line(&listed, out);
+    }
+    for one in &listed.resources {
+        let about = one.description.as_deref().unwrap_or(&one.name);
+        let line = [
+            column(Tone::Name, &one.uri, 40),
+            column(Tone::Faint, one.mime.as_deref().unwrap_or(""), 20),
+            cut(about, ABOUT),
+        ];
+        writeln!(out, "{}", line.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+async fn resource(
+    args: &ReadArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let found = locate(settings, &args.node).await?;
+    let given = found.client.mcp_resource(&args.server, &args.uri).await;
+    found.leave().await?;
+    written(&given?, out)
+}
+
+async fn prompts(
+    args: &OfServerArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let found = locate(settings, &args.node).await?;
+    let listed = found.client.mcp_prompts(&args.server).await;
+    found.leave().await?;
+    let listed = listed?;
+    if args.print.json {
+        return json_line(&listed, out);
+    }
+    for one in &listed.prompts {
+        let optional = one.optional.iter().map(|name| format!("[{name}]"));
+        let arguments: Vec<String> = one.required.iter().cloned().chain(optional).collect();
+        let line = [
+            column(Tone::Name, &one.name, 32),
+            column(Tone::Strong, &arguments.join(" "), 32),
+            cut(one.description.as_deref().unwrap_or(""), ABOUT),
+        ];
+        writeln!(out, "{}", line.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+async fn prompt(
+    args: &PromptArgs,
+    settings: &Settings,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let arguments = serde_json::from_str(&args.arguments).map_err(|error| {
+        Failure::usage(format!("the arguments are no JSON object: {error}"))
+            .todo("Write them as '{\"name\":\"value\"}'")
+    })?;
+    let found = locate(settings, &args.node).await?;
+    let with = ToFill { arguments };
+    let filled = found.client.mcp_prompt(&args.server, &args.prompt, &with);
+    let filled = filled.await;
+    found.leave().await?;
+    for message in &filled?.messages {
+        writeln!(out, "{}", toned(Tone::Strong, &message.role))?;
+        written(&message.given, out)?;
+    }
+    Ok(())
+}
+
+fn written(given: &Given, out: &mut impl Write) -> Result<(), Failure> {
+    writeln!(out, "{}", plain(given.text.trim_end()))?;
+    for note in &given.notes {
+        anstream::eprintln!("{}", toned(Tone::Faint, plain(&format!("→ {note}"))));
+    }
+    Ok(())
 }

@@ -52,6 +52,16 @@ pub fn json_line(value: &impl Serialize, out: &mut impl Write) -> Result<(), Fai
     Ok(writeln!(out, "{text}")?)
 }
 
+/// A text of somebody else's: control characters, which could move the cursor, become blanks.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let kept = |letter: char| matches!(letter, '\n' | '\t') || !letter.is_control();
+    let letters = text.chars();
+    letters
+        .map(|letter| if kept(letter) { letter } else { ' ' })
+        .collect()
+}
+
 /// At most `width` characters; control characters, which could move the cursor, become blanks.
 #[must_use]
 pub fn cut(text: &str, width: usize) -> String {

@@ -11,7 +11,10 @@ use super::{JsonArgs, Where};
     after_help = "Examples:
   nexus mcp
   nexus mcp pending
-  nexus mcp approve files read_file 3f5c…"
+  nexus mcp approve files read_file 3f5c…
+  nexus mcp resources notes
+  nexus mcp read notes note://today
+  nexus mcp prompt notes summarise '{\"tone\":\"dry\"}'"
 )]
 pub struct McpArgs {
     /// What to do.
@@ -31,6 +34,54 @@ pub enum McpAction {
     Pending(ServersArgs),
     /// Approves a tool as it was shown
     Approve(ApproveArgs),
+    /// Lists the resources of a server
+    Resources(OfServerArgs),
+    /// Prints a resource
+    Read(ReadArgs),
+    /// Lists the prompts of a server
+    Prompts(OfServerArgs),
+    /// Prints a prompt, filled in
+    Prompt(PromptArgs),
+}
+
+/// `nexus mcp resources` and `prompts`.
+#[derive(Debug, Args)]
+pub struct OfServerArgs {
+    /// The server
+    pub server: String,
+    /// How to print.
+    #[command(flatten)]
+    pub print: JsonArgs,
+    /// Where the node is.
+    #[command(flatten)]
+    pub node: Where,
+}
+
+/// `nexus mcp read`.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// The server
+    pub server: String,
+    /// The resource's name, as `resources` lists it
+    pub uri: String,
+    /// Where the node is.
+    #[command(flatten)]
+    pub node: Where,
+}
+
+/// `nexus mcp prompt`.
+#[derive(Debug, Args)]
+pub struct PromptArgs {
+    /// The server
+    pub server: String,
+    /// The prompt's name, as `prompts` lists it
+    pub prompt: String,
+    /// Its arguments: a JSON object
+    #[arg(default_value = "{}")]
+    pub arguments: String,
+    /// Where the node is.
+    #[command(flatten)]
+    pub node: Where,
 }
 
 /// `nexus mcp list` and `pending`.

@@ -3,6 +3,7 @@
 mod documents;
 pub mod documents_view;
 mod mcp;
+pub mod mcp_reading;
 pub mod mcp_view;
 pub mod view;
 
@@ -104,6 +105,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(call_tool))
         .merge(documents::described())
         .merge(mcp::described())
+        .merge(mcp_reading::described())
 }
 
 /// Lists the tools, and how they fare here.

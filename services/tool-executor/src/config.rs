@@ -8,6 +8,7 @@ use nexus_service_kit::breaker::BreakerPolicy;
 use serde::Deserialize;
 
 use crate::knowledge::KnowledgeConfig;
+use crate::mcp::McpConfig;
 use crate::quota::Quota;
 use crate::tools::execute_code::Code;
 use crate::web::WebConfig;
@@ -40,7 +41,7 @@ pub struct Config {
     /// What an organisation knows.
     pub knowledge: KnowledgeConfig,
     /// MCP servers.
-    pub mcp: nexus_mcp::Config,
+    pub mcp: McpConfig,
     /// How tools reach the web.
     pub web: WebConfig,
     /// How long results outlive the command's deadline.

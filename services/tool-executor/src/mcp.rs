@@ -3,6 +3,7 @@
 //! Servers are the operator's: they are configured for the whole installation. What one offers is
 //! approved by the hash of its definition, and stops when that changes.
 
+mod file;
 mod pins;
 mod tool;
 mod waiting;
@@ -20,6 +21,8 @@ use crate::error::Error;
 use crate::programs;
 use crate::tool::AnyTool;
 
+pub use file::McpConfig;
+use file::Servers;
 use pins::StoredPins;
 use tool::McpTool;
 use waiting::Waiting;
@@ -52,7 +55,11 @@ pub(crate) async fn start(
     let bad = |error: nexus_mcp::Error| Error::Mcp {
         reason: error.to_string(),
     };
-    fleet.apply(&config.mcp).await.map_err(bad)?;
+    let read = Servers::new(&config.mcp).await;
+    let (servers, first) = read.map_err(|reason| Error::Mcp { reason })?;
+    fleet.apply(&first).await.map_err(bad)?;
+    let kept = servers.keep(deps.clone(), fleet.clone());
+    deps.tasks.spawn("tools.mcp_file", kept);
     deps.tasks
         .spawn("tools.mcp", follow(deps.clone(), fleet.clone(), registry));
     Ok(fleet)

@@ -32,6 +32,7 @@ async fn cluster(model: &FakeOpenAi, servers: &Value) -> Result<Cluster> {
     );
     cluster.write("providers.yaml", &providers)?;
     cluster.set(&format!("tool-executor.mcp.servers={servers}"));
+    cluster.set("tool-executor.mcp.file=mcp.yaml");
     model.push(Script::text("hello"));
     cluster.up().await?;
     Ok(cluster)
@@ -67,14 +68,18 @@ async fn told(cluster: &Cluster, model: &FakeOpenAi, call: (&str, &Value)) -> Re
     Ok(told.context("a result")?.to_owned())
 }
 
-#[tokio::test]
-async fn the_tools_of_a_reference_server_are_offered_and_called() -> Result<()> {
-    let (model, folder) = (FakeOpenAi::start().await?, installed("nexus-mcp-servers")?);
+fn everything() -> Result<Value> {
+    let folder = installed("nexus-mcp-servers")?;
     let program = folder.join("node_modules/@modelcontextprotocol/server-everything/dist/index.js");
-    let servers = json!({ "everything": {
+    Ok(json!({ "everything": {
         "command": ["node", program, "stdio"], "sandbox": { "read": [folder] },
         "trust": { "read_only": ["get-sum"] },
-    } });
+    } }))
+}
+
+#[tokio::test]
+async fn the_tools_of_a_reference_server_are_offered_and_called() -> Result<()> {
+    let (model, servers) = (FakeOpenAi::start().await?, everything()?);
     let cluster = cluster(&model, &servers).await?;
     comes_to(&cluster, "everything__get-sum", "ready").await?;
     let text = told(
@@ -133,6 +138,44 @@ async fn a_tool_that_says_something_else_stops_until_a_person_approves_it() -> R
     comes_to(&cluster, "fickle__echo", "ready").await?;
     wait_until(PATIENCE, "the model to be offered it again", async || {
         Ok(told(&cluster, &model, echo).await?.contains("it works"))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn servers_of_the_file_come_and_go_while_the_node_runs() -> Result<()> {
+    let model = FakeOpenAi::start().await?;
+    let cluster = cluster(&model, &json!({})).await?;
+    cluster.write("mcp.yaml", &json!({ "servers": everything()? }).to_string())?;
+    comes_to(&cluster, "everything__get-sum", "ready").await?;
+
+    let listed: Value = serde_json::from_str(
+        &cluster
+            .run(&["mcp", "resources", "everything", "--json"])
+            .await?,
+    )?;
+    let uri = listed["resources"][0]["uri"].as_str().context("a uri")?;
+    let read = cluster.run(&["mcp", "read", "everything", uri]).await?;
+    ensure!(read.trim().len() > 20, "{read}");
+    let prompts = cluster.run(&["mcp", "prompts", "everything"]).await?;
+    ensure!(prompts.contains("simple-prompt"), "{prompts}");
+    let filled = cluster
+        .run(&["mcp", "prompt", "everything", "simple-prompt"])
+        .await?;
+    ensure!(filled.starts_with("user"), "{filled}");
+
+    // What cannot be used changes nothing.
+    cluster.write("mcp.yaml", "servers: { everything: { comand: [node] } }")?;
+    wait_until(PATIENCE, "the broken file to be told", async || {
+        Ok(cluster.output().contains("the earlier ones stay"))
+    })
+    .await?;
+    comes_to(&cluster, "everything__get-sum", "ready").await?;
+    cluster.write("mcp.yaml", "servers: {}")?;
+    let client = http::client(PATIENCE)?;
+    let url = format!("{}/v1/tools/everything__get-sum", cluster.url());
+    wait_until(PATIENCE, "its tools to be gone", async || {
+        Ok(client.get(&url).send().await?.status() == 404)
     })
     .await
 }

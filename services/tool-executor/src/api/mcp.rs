@@ -57,7 +57,7 @@ async fn approve(
     list_pending(State(api)).await
 }
 
-fn refused(error: &Error) -> Problem {
+pub(super) fn refused(error: &Error) -> Problem {
     match error {
         Error::UnknownServer { .. } | Error::UnknownTool { .. } => {
             Problem::not_found(error.to_string())
