@@ -10,6 +10,7 @@ use nexus_contracts::events::{Event, ToolCompleted, ToolRequested};
 use nexus_contracts::tool::Taint;
 use nexus_contracts::{Envelope, Extra, MessageId, Metadata, OrgId, channels};
 use nexus_service_kit::{Clock, RequestTiming, request};
+use nexus_testkit::wait_until;
 use tokio::process::Command;
 use tokio::time::Instant;
 
@@ -18,6 +19,9 @@ use crate::deployment::{Deployment, Wanted};
 use crate::measure::{Latency, at_most, load};
 use crate::server::Backend;
 use crate::table::{Table, say};
+
+/// Longest start.
+const READY: Duration = Duration::from_secs(30);
 
 /// How to measure.
 #[derive(Args)]
@@ -67,6 +71,14 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         set: &options.set,
     };
     let deployment = Deployment::start(&wanted).await?;
+    // The sandbox looks first whether it holds.
+    wait_until(READY, "every tool to work", async || {
+        for way in WAYS {
+            times(&deployment, way, (1, 1)).await?;
+        }
+        Ok(true)
+    })
+    .await?;
     let mut table = Table::new([
         "what",
         "at once",
