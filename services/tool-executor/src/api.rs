@@ -28,7 +28,7 @@ use utoipa_axum::routes;
 use crate::handler::Executor;
 use crate::knowledge::Knowledge;
 use crate::registry::Entry;
-use crate::switches::{SwitchError, Switches};
+use crate::switches::SwitchError;
 
 use view::{Called, ToCall, ToSwitch, ToolList, ToolView};
 
@@ -42,8 +42,6 @@ const SLACK: Duration = Duration::from_secs(5);
 pub struct Api {
     /// The tools, and how they fare.
     pub executor: Arc<Executor>,
-    /// What is switched off.
-    pub switches: Switches,
     /// MCP servers.
     pub fleet: Fleet,
     /// What is known.
@@ -74,7 +72,7 @@ impl Api {
     }
 
     async fn off(&self, org: OrgId) -> Result<Vec<ToolSwitch>, Problem> {
-        let off = self.switches.of(org).await;
+        let off = self.executor.switches.of(org).await;
         off.map_err(|error| view::unread(&error))
     }
 
@@ -149,7 +147,10 @@ async fn switch_tool(
     let entry = api.known(&name)?;
     let (org_id, conversation_id) = (principal.org_id, body.conversation_id);
     let moved = if body.enabled {
-        api.switches.on(org_id, conversation_id, &name).await
+        api.executor
+            .switches
+            .on(org_id, conversation_id, &name)
+            .await
     } else {
         let switch = ToolSwitch {
             org_id,
@@ -157,7 +158,7 @@ async fn switch_tool(
             tool: name.clone(),
             at: api.deps.clock.now(),
         };
-        api.switches.off(switch).await
+        api.executor.switches.off(switch).await
     };
     moved.map_err(|error: SwitchError| Problem::unavailable(error.to_string()))?;
     let off = api.off(org_id).await?;

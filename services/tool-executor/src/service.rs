@@ -79,11 +79,10 @@ impl Service for ToolExecutor {
         let parts = Parts::new(deps, &self.config, store)?;
         let registry = Registry::new((self.tools)(&parts), &self.config)?;
         let executor = Arc::new(executor(&parts, registry).await);
-        let switches = executor.switches.clone();
         let registry = Arc::clone(&executor.registry);
         let fleet = mcp::start(deps, &self.config, parts.store.clone(), registry).await?;
-        keep_tables(&parts, &executor, &switches, &fleet);
-        consume(&parts, &executor, &switches);
+        keep_tables(&parts, &executor, &fleet);
+        consume(&parts, &executor);
         let api = Api {
             executor,
             fleet,
@@ -91,7 +90,6 @@ impl Service for ToolExecutor {
                 all: parts.knowledge.clone(),
                 reader: parts.web.reader.clone(),
             },
-            switches,
             deps: deps.clone(),
             principals: TableView::watch(deps, tables::PRINCIPALS).await,
         };
@@ -123,7 +121,7 @@ async fn executor(parts: &Parts, registry: Registry) -> Executor {
 }
 
 /// What others read of this service, kept right.
-fn keep_tables(parts: &Parts, executor: &Executor, switches: &Switches, fleet: &Fleet) {
+fn keep_tables(parts: &Parts, executor: &Executor, fleet: &Fleet) {
     let deps = &parts.deps;
     let publisher = Publisher::new(deps, &executor.registry, fleet);
     deps.tasks
@@ -133,8 +131,10 @@ fn keep_tables(parts: &Parts, executor: &Executor, switches: &Switches, fleet: &
     deps.tasks.spawn("tools.relist", async move {
         shutdown.run_until_cancelled(relisted).await;
     });
-    deps.tasks
-        .spawn("tools.switches", switches.clone().run(deps.clone()));
+    deps.tasks.spawn(
+        "tools.switches",
+        executor.switches.clone().run(deps.clone()),
+    );
     let health = Arc::clone(&executor.health);
     deps.tasks
         .spawn("tools.health", announce::keep(deps.clone(), health));
@@ -147,11 +147,11 @@ fn keep_tables(parts: &Parts, executor: &Executor, switches: &Switches, fleet: &
     }
 }
 
-fn consume(parts: &Parts, executor: &Arc<Executor>, switches: &Switches) {
+fn consume(parts: &Parts, executor: &Arc<Executor>) {
     let Parts { deps, config, .. } = parts;
     let keeper = Keeper {
         ledger: parts.ledger.clone(),
-        switches: switches.clone(),
+        switches: executor.switches.clone(),
         memory: parts.knowledge.memory(),
         clock: deps.clock.clone(),
     };

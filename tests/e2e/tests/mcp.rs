@@ -171,6 +171,13 @@ async fn servers_of_the_file_come_and_go_while_the_node_runs() -> Result<()> {
     })
     .await?;
     comes_to(&cluster, "everything__get-sum", "ready").await?;
+    // Nor does a file that is gone.
+    std::fs::remove_file(cluster.path().join("mcp.yaml"))?;
+    wait_until(PATIENCE, "the missing file to be told", async || {
+        Ok(cluster.output().contains("it is gone"))
+    })
+    .await?;
+    comes_to(&cluster, "everything__get-sum", "ready").await?;
     cluster.write("mcp.yaml", "servers: {}")?;
     let client = http::client(PATIENCE)?;
     let url = format!("{}/v1/tools/everything__get-sum", cluster.url());

@@ -12,10 +12,8 @@ const CHANGES_KEPT: usize = 1000;
 
 /// All of a table at one moment.
 pub(super) struct Snapshot {
-    /// Empty while the table has never been written.
-    pub(super) incarnation: String,
-    /// The number of the last change.
-    pub(super) n: u64,
+    /// The table's.
+    pub(super) version: TableVersion,
     pub(super) values: Vec<Versioned>,
 }
 
@@ -43,7 +41,11 @@ pub(super) async fn version(core: &Core, table: &str) -> Result<TableVersion, Bu
     ask.arg(core.keys.table(table).meta)
         .arg("incarnation")
         .arg("n");
-    let [incarnation, n] = wire::tuple(core.link.repeat(Call::Command(&ask)).await?)?;
+    version_of(core.link.repeat(Call::Command(&ask)).await?)
+}
+
+fn version_of(meta: Value) -> Result<TableVersion, BusError> {
+    let [incarnation, n] = wire::tuple(meta)?;
     if incarnation == Value::Nil {
         return Ok(TableVersion {
             incarnation: String::new(),
@@ -67,27 +69,20 @@ pub(super) async fn snapshot(core: &Core, table: &str) -> Result<Snapshot, BusEr
         .arg("incarnation")
         .arg("n");
     let [values, meta] = wire::tuple(core.link.repeat(Call::Pipeline(&pipeline)).await?)?;
-    let [incarnation, n] = wire::tuple(meta)?;
-    if incarnation == Value::Nil {
+    let version = version_of(meta)?;
+    if version.incarnation.is_empty() {
         return Ok(Snapshot {
-            incarnation: String::new(),
-            n: 0,
+            version,
             values: Vec::new(),
         });
     }
-    let incarnation = wire::text(incarnation)?;
-    let n = parse_number(&wire::text(n)?)?;
     let mut flat = wire::list(values)?.into_iter();
     let mut values = Vec::with_capacity(flat.len() / 2);
     while let (Some(key), Some(value)) = (flat.next(), flat.next()) {
-        values.push(versioned(wire::text(key)?, value, &incarnation)?);
+        values.push(versioned(wire::text(key)?, value, &version.incarnation)?);
     }
     values.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(Snapshot {
-        incarnation,
-        n,
-        values,
-    })
+    Ok(Snapshot { version, values })
 }
 
 /// Puts a value, or deletes where there is none. Sent once: after a lost answer the caller has to

@@ -134,16 +134,13 @@ impl Watcher {
     async fn tell_all(&mut self) -> Result<(), BusError> {
         let snapshot = table::snapshot(&self.core, &self.table).await?;
         let keys: BTreeSet<String> = snapshot.values.iter().map(|v| v.key.clone()).collect();
-        if snapshot.incarnation == self.seen.incarnation {
+        if snapshot.version.incarnation == self.seen.incarnation {
             let deleted = self.keys.difference(&keys).cloned();
             self.ready
                 .extend(deleted.map(|key| TableChange::Deleted { key }));
         }
         self.keys = keys;
-        self.seen = TableVersion {
-            incarnation: snapshot.incarnation,
-            n: snapshot.n,
-        };
+        self.seen = snapshot.version;
         self.ready
             .extend(snapshot.values.into_iter().map(TableChange::Put));
         self.ready.push_back(TableChange::Ready);

@@ -131,6 +131,16 @@ async fn replicas(fixture: &Fixture, shelf: &Arc<Shelf>) -> Result<[Retrieval; 2
     Ok([old, open(fixture, shelf, &new).await?])
 }
 
+/// Two replicas with models of their own; while the space of the old one is dropped, it keeps a document.
+async fn kept_meanwhile(fixture: &Fixture) -> Result<(Arc<Shelf>, OrgId, [Retrieval; 2])> {
+    let (shelf, org) = (Arc::new(Shelf::default()), org());
+    let [old, new] = replicas(fixture, &shelf).await?;
+    old.ingest(org, note("cat", "a cat sleeps"), at(0)).await?;
+    let dog = note("dog", "a dog barks");
+    *shelf.meanwhile.lock() = Some((old.clone(), dog));
+    Ok((shelf, org, [old, new]))
+}
+
 /// Whether what was kept while its space was being dropped is found there.
 async fn is_found_there(retrieval: &Retrieval, org: OrgId) -> Result<bool> {
     let found = search(retrieval, shared(org), "canine").await?;
@@ -141,11 +151,7 @@ async fn is_found_there(retrieval: &Retrieval, org: OrgId) -> Result<bool> {
 pub(crate) async fn what_is_kept_while_a_space_is_dropped_is_told_again(
     fixture: &Fixture,
 ) -> Result<()> {
-    let (shelf, org) = (Arc::new(Shelf::default()), org());
-    let [old, new] = replicas(fixture, &shelf).await?;
-    old.ingest(org, note("cat", "a cat sleeps"), at(0)).await?;
-    let dog = note("dog", "a dog barks");
-    *shelf.meanwhile.lock() = Some((old.clone(), dog));
+    let (shelf, org, [old, new]) = kept_meanwhile(fixture).await?;
     let filled = new.backfill(org, 10).await?;
     ensure!(
         filled.embedded == 1 && filled.reason.is_none(),
@@ -164,11 +170,7 @@ pub(crate) async fn what_is_kept_while_a_space_is_dropped_is_told_again(
 pub(crate) async fn whoever_fails_while_a_space_is_dropped_loses_nothing(
     fixture: &Fixture,
 ) -> Result<()> {
-    let (shelf, org) = (Arc::new(Shelf::default()), org());
-    let [old, new] = replicas(fixture, &shelf).await?;
-    old.ingest(org, note("cat", "a cat sleeps"), at(0)).await?;
-    let dog = note("dog", "a dog barks");
-    *shelf.meanwhile.lock() = Some((old.clone(), dog));
+    let (shelf, org, [old, new]) = kept_meanwhile(fixture).await?;
     *shelf.fails.lock() = true;
     let reason = new.backfill(org, 10).await?.reason;
     ensure!(reason.is_some_and(|reason| reason.contains("no answer")));

@@ -2,9 +2,9 @@
 //!
 //! A library that reads PDFs cannot be stopped, and a PDF of a few kilobytes can keep it busy for
 //! ever or unpack to gigabytes. So it runs in a child process with an empty environment, whose
-//! memory and processor time the system limits, which can open no file and no connection, and which is killed when its time is over
-//! or nobody waits any more. The child is this program or another one, started with arguments that
-//! make it call [`pdf_worker`] and nothing else.
+//! memory and processor time the system limits, which can open no file and no connection, and which
+//! is killed when its time is over or nobody waits any more. The child is this program or another
+//! one, started with arguments that make it call [`pdf_worker`] and nothing else.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};

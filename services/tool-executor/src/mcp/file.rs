@@ -3,10 +3,11 @@
 //! The file is looked at rather than watched, as `providers.yaml` is: a mounted `ConfigMap` is a link
 //! that is put elsewhere. Who may write it may have programs started here; there is no way over HTTP.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nexus_mcp::{Config, Fleet};
+use nexus_mcp::{Config, Fleet, Server};
 use nexus_service_kit::Deps;
 use nexus_service_kit::config::yaml;
 use serde::Deserialize;
@@ -19,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[serde(deny_unknown_fields)]
 pub struct McpConfig {
     /// Servers by name.
-    pub servers: std::collections::BTreeMap<String, nexus_mcp::Server>,
+    pub servers: BTreeMap<String, Server>,
     /// A file with more of them, under `servers` too; none when empty.
     pub file: PathBuf,
 }
@@ -27,7 +28,7 @@ pub struct McpConfig {
 /// The servers there are to be, and what looks whether the file says otherwise.
 pub(super) struct Servers {
     config: McpConfig,
-    /// What was read last, or why it could not be; `None` while there is no file.
+    /// What was read last, or why it could not be; `None` before there was a file.
     seen: Result<Option<String>, String>,
 }
 
@@ -38,20 +39,30 @@ impl Servers {
     /// In words, when what the file says cannot be used.
     pub(super) async fn new(config: &McpConfig) -> Result<(Self, Config), String> {
         let config = config.clone();
-        let seen = read(&config).await;
-        let all = together(&config, seen.clone()?.as_deref())?;
+        let seen = read(&config).await?;
+        let all = together(&config, seen.as_deref())?;
+        let seen = Ok(seen);
         Ok((Self { config, seen }, all))
     }
 
     /// Keeps the fleet as the file says, until the node stops. What cannot be used is told once, and
     /// changes nothing.
     pub(super) async fn keep(mut self, deps: Deps, fleet: Fleet) {
+        if self.config.file.as_os_str().is_empty() {
+            return;
+        }
         loop {
             let pause = tokio::time::sleep(LOOK);
             if deps.shutdown.run_until_cancelled(pause).await.is_none() {
                 return;
             }
-            let seen = read(&self.config).await;
+            let seen = match read(&self.config).await {
+                // Once there was a file, that it is gone is a fault, not a wish for no servers.
+                Ok(None) if self.seen != Ok(None) => {
+                    Err(format!("{}: it is gone", self.config.file.display()))
+                }
+                seen => seen,
+            };
             if seen == self.seen {
                 continue;
             }
